@@ -1,0 +1,166 @@
+"""Snapshot → Decision: the IR for the routers, a verdict for each object, what to issue and what to drop. Pure.
+
+Fed by the loops of watch and local; its IR goes to xds, its verdicts to infra. No clock: now comes in.
+Every object is decided by itself; one that cannot be compiled keeps what `previous` has of it, so one mistake never
+changes the others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from turnout.api import CanaryRollout, ModelGroup, ScopedKey, unsupported
+from turnout.decide.groups import compile_group
+from turnout.decide.ir import Group, Key, Lane, Member, Router
+from turnout.decide.keys import KeyState, key_state, router_keys, secret_name, tokens_to_drop
+from turnout.decide.rollouts import rollout_problem
+from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Finding, Phase, Reason, Verdict
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from a snapshot.
+
+    Attributes:
+        router: what the routers shall run; without groups no router is wanted.
+        verdicts: one for every object, sorted by kind and name.
+        keys: one for every ScopedKey that parses.
+        mint: ScopedKeys that need a token: issue one, keep it, decide again.
+        drop: names whose tokens are to be deleted for good.
+    """
+
+    router: Router
+    verdicts: tuple[Verdict, ...]
+    keys: tuple[KeyState, ...]
+    mint: tuple[str, ...]
+    drop: tuple[str, ...]
+
+
+def decide(
+    snapshot: Snapshot, previous: Router | None, *, now: datetime, hold: frozenset[str] = frozenset()
+) -> Decision:
+    """Decide a namespace.
+
+    previous: what was last published; now: aware UTC; hold: groups whose change must wait because everything together
+    would be too large (xds.compile finds that out).
+    """
+    last = previous or Router(namespace=snapshot.namespace)
+    groups, verdicts = _groups(snapshot, last, hold)
+    keys, states, key_verdicts = _keys(snapshot, last, now)
+    verdicts += key_verdicts
+    verdicts += [_rollout(r, snapshot) for r in snapshot.rollouts]
+    verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
+    kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
+    refused = {v.name for v in key_verdicts if v.problem}
+    return Decision(
+        router=Router(namespace=snapshot.namespace, groups=tuple(groups), keys=tuple(keys)),
+        verdicts=tuple(sorted(verdicts, key=lambda v: (v.kind, v.name))),
+        keys=tuple(states),
+        mint=tuple(s.name for s in states if s.phase is Phase.PENDING and s.name not in refused),
+        drop=tokens_to_drop(snapshot.keys, snapshot.tokens, kept),
+    )
+
+
+def _groups(snapshot: Snapshot, last: Router, hold: frozenset[str]) -> tuple[list[Group], list[Verdict]]:
+    fresh: list[Group] = []
+    stale: list[Group] = []
+    verdicts = []
+    for group in snapshot.groups:
+        name = group.metadata.name
+        result = compile_group(group, snapshot.secrets)
+        if name in hold and isinstance(result, Group):
+            result = Finding(
+                Reason.TOO_LARGE,
+                "spec.models",
+                "The configuration of this namespace would not fit into a Secret (1 MiB); put some groups into another"
+                " namespace.",
+            )
+        before = last.group(name) if isinstance(result, Finding) else None
+        if isinstance(result, Group):
+            fresh.append(result)
+        elif before:
+            stale.append(before)
+        verdicts.append(_verdict(group, result if isinstance(result, Finding) else None, stale=before is not None))
+    stale += [g for i in snapshot.invalid if i.kind == "ModelGroup" and (g := last.group(i.name))]
+    return sorted([*fresh, *_with_lanes_of(stale, fresh)], key=lambda g: g.name), verdicts
+
+
+def _with_lanes_of(stale: list[Group], fresh: list[Group]) -> Iterable[Group]:
+    """Kept groups whose lanes a fresh group knows better (a newer credential) take those: a lane has one content."""
+    lanes: dict[str, Lane] = {m.lane.id: m.lane for g in [*stale, *fresh] for m in g.members}
+    for group in stale:
+        members: tuple[Member, ...] = tuple(m.model_copy(update={"lane": lanes[m.lane.id]}) for m in group.members)
+        yield group.model_copy(update={"members": members})
+
+
+def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], list[KeyState], list[Verdict]]:
+    keys: list[Key] = []
+    states: list[KeyState] = []
+    verdicts = []
+    owners: dict[str, str] = {}
+    groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
+    for key in sorted(snapshot.keys, key=lambda k: k.metadata.name):
+        state = key_state(key, snapshot.tokens.get(key.metadata.name, ()), now=now)
+        owner = owners.setdefault(state.secret_name, key.metadata.name)
+        problem = _secret_conflict(key, owner, snapshot.foreign_secrets)
+        keys += router_keys(key, state)
+        states.append(state)
+        verdicts.append(_verdict(key, problem, unresolved=_unknown_groups(key, groups)))
+    names = {i.name for i in snapshot.invalid if i.kind == "ScopedKey"}
+    keys += [k for k in last.keys if k.name in names]
+    return sorted(keys, key=lambda k: (k.name, k.token_id)), states, verdicts
+
+
+def _secret_conflict(key: ScopedKey, owner: str, foreign: frozenset[str]) -> Finding | None:
+    name = secret_name(key)
+    if name in foreign:
+        whose = "exists and is not Turnout's"
+    elif owner != key.metadata.name:
+        whose = f"is written by ScopedKey '{owner}'"
+    else:
+        return None
+    return Finding(
+        Reason.SECRET_CONFLICT,
+        "spec.secretName",
+        f"Secret '{name}' {whose}; choose another spec.secretName or delete it.",
+    )
+
+
+def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            Reason.MODEL_GROUP_NOT_FOUND,
+            f"spec.modelGroups[{position}]",
+            f"ModelGroup '{name}' does not exist in this namespace; the key cannot use it until it does.",
+        )
+        for position, name in enumerate(key.spec.model_groups)
+        if name != "*" and name not in groups
+    )
+
+
+def _rollout(rollout: CanaryRollout, snapshot: Snapshot) -> Verdict:
+    return _verdict(rollout, rollout_problem(rollout, snapshot.groups))
+
+
+def _verdict(
+    thing: ModelGroup | ScopedKey | CanaryRollout,
+    problem: Finding | None,
+    *,
+    stale: bool = False,
+    unresolved: tuple[Finding, ...] = (),
+) -> Verdict:
+    return Verdict(
+        kind=thing.kind,
+        name=thing.metadata.name,
+        generation=thing.metadata.generation or 0,
+        problem=problem,
+        stale=stale,
+        unresolved=unresolved,
+        unsupported=unsupported(thing),
+    )
+
+
+def _unparsable(kind: str, name: str, reason: str, last: Router) -> Verdict:
+    served = last.group(name) is not None if kind == "ModelGroup" else any(k.name == name for k in last.keys)
+    return Verdict(kind, name, 0, problem=Finding(Reason.INVALID, "spec", reason), stale=served)

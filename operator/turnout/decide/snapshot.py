@@ -1,0 +1,48 @@
+"""What decide looks at: one namespace at one moment. Pure data; gathered by watch.store and local.directory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from turnout.api import CanaryRollout, ModelGroup, ScopedKey
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token issued for a ScopedKey. issued_at is aware UTC."""
+
+    id: str
+    token: SecretStr
+    issued_at: datetime
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """An object that does not parse: the CRD is older than the operator, or a file is wrong. reason is for a person."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One namespace.
+
+    Attributes:
+        secrets: name → key → value, as bytes; at least those that the objects refer to. repr leaves them out.
+        tokens: ScopedKey name → its living tokens, newest last. A key without one is to be issued one.
+        invalid: objects that could not be parsed; they keep what they last had.
+        foreign_secrets: names of Secrets that exist and are not Turnout's own, which it must not overwrite.
+    """
+
+    namespace: str
+    groups: tuple[ModelGroup, ...] = ()
+    keys: tuple[ScopedKey, ...] = ()
+    rollouts: tuple[CanaryRollout, ...] = ()
+    secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
+    tokens: Mapping[str, tuple[Token, ...]] = field(default_factory=dict)
+    invalid: tuple[Invalid, ...] = ()
+    foreign_secrets: frozenset[str] = frozenset()
