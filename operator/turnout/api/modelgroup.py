@@ -1,0 +1,260 @@
+"""ModelGroup: a prioritised chain of models behind one name. Pure."""
+
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from turnout.api.common import Conditions, Flag, Generation, ModelName, Resource, SecretKeyRef
+from turnout.api.quantities import Amount, Duration, Measure, Time, Within, cel_constant, cel_duration
+from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
+
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])"
+_APPENDED = "leave {} out of baseURL: the router appends the path of the call"
+BaseUrl = Annotated[
+    str,
+    Text(
+        pattern=rf"^https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~!$&()*+,;=:@%-]+)*/?$",
+        words="must be an http or https URL without user, query or fragment, such as https://api.openai.com/v1",
+        max_length=512,
+        refused_endings={path: _APPENDED.format(path) for path in ("/chat/completions", "/embeddings", "/responses")},
+    ),
+]
+UpstreamName = Annotated[
+    str,
+    Text(
+        pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
+        words="must be the provider's name of the model, without control characters and without a blank at either end",
+        max_length=256,
+    ),
+]
+Usd = Annotated[Decimal, Amount("0", "999999", 6)]
+"""USD per million tokens. 6 digits after the point make whole picodollars per token."""
+Deadline = Annotated[timedelta, Within("10ms", "1h")]
+
+
+class Delivery(StrEnum):
+    """When the first bytes of a stream may leave for the client."""
+
+    LIVE = "Live"
+    COMPLETE = "Complete"
+
+
+class CircuitState(StrEnum):
+    """The state of a circuit breaker."""
+
+    CLOSED = "Closed"
+    OPEN = "Open"
+    HALF_OPEN = "HalfOpen"
+
+
+class Endpoint(Part):
+    """Where a model is asked, and with which credential."""
+
+    base_url: BaseUrl = Field(alias="baseURL")
+    """OpenAI-compatible base URL, http or https, with its path, such as https://api.openai.com/v1.
+    The router appends /chat/completions and so on."""
+    api_key_secret_ref: SecretKeyRef | None = None
+    """The provider's API key, sent as `Authorization: Bearer …`. Default: none is sent, as Ollama and vLLM allow."""
+    ca_secret_ref: SecretKeyRef | None = None
+    """PEM certificates of a private authority that the endpoint's certificate is checked against, in place of the
+    system's roots. Only with https. Default: the system's roots."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            field=".caSecretRef",
+            message="caSecretRef does nothing on http: use an https baseURL, or leave caSecretRef out",
+            cel="!has(self.caSecretRef) || self.baseURL.startsWith('https://')",
+            holds=lambda endpoint: endpoint.ca_secret_ref is None or endpoint.base_url.startswith("https://"),
+        ),
+    )
+
+
+class Price(Part):
+    """What tokens cost at this model, in USD per million tokens."""
+
+    input: Usd
+    """USD per million prompt tokens, a decimal in quotes with at most 6 digits after the point."""
+    output: Usd
+    """USD per million answer tokens, a decimal in quotes with at most 6 digits after the point."""
+    cached_input: Usd | None = None
+    """USD per million prompt tokens that the provider had cached. Default: the price of `input`."""
+
+
+class Capacity(Part):
+    """How much a model may be asked; above it, requests spill to the next model of the chain."""
+
+    requests_per_minute: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
+    """Requests per minute over all routers, 1 to 10000000. Default: no limit."""
+    concurrent_requests: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    """Requests in flight at one time over all routers, 1 to 1000000. Default: no limit."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="set requestsPerMinute or concurrentRequests, or leave capacity out",
+            cel="has(self.requestsPerMinute) || has(self.concurrentRequests)",
+            holds=lambda capacity: bool(capacity.requests_per_minute or capacity.concurrent_requests),
+        ),
+    )
+
+
+class Circuit(Part):
+    """When a failing model is left alone, and how it is tried again."""
+
+    failures: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
+    """Failures in a row that open the circuit, 1 to 1000."""
+    recovery: Annotated[timedelta, Within("100ms", "1h")] = timedelta(seconds=30)
+    """How long an open circuit stays open before the model is tried again, 100ms to 1h."""
+    half_open_requests: Annotated[int, Field(strict=True, ge=1, le=1000)] = 3
+    """Requests let through to try the model again, all of which must succeed to close the circuit, 1 to 1000."""
+
+
+class Model(Part):
+    """One entry of the chain: a model at a provider."""
+
+    name: ModelName
+    """What clients and metrics call the model: letters, digits and . _ : @ / -, at most 128. Unique in the chain."""
+    upstream_name: UpstreamName | None = None
+    """What the provider calls the model, at most 256 characters. Default: `name`."""
+    endpoint: Endpoint
+    """Where the model is asked, and with which credential."""
+    price: Price | None = None
+    """What tokens cost, in USD per million. Default: unknown; answers then carry no x-token-cost."""
+    capacity: Annotated[Capacity | None, NotYet()] = None
+    """Above this, requests spill to the next model of the chain. Default: no limit."""
+    fallback: Flag = True
+    """false: never used as a fallback, only as a canary. The first model, the primary, cannot be false."""
+    circuit: Circuit | None = None
+    """When this model is left alone. What is left out here is as in the group's circuit. Default: all of it."""
+
+
+class Timeouts(Part):
+    """How long one attempt may take before the next model is tried."""
+
+    first_token: Deadline = timedelta(seconds=10)
+    """Streams: time to the first content, 10ms to 1h. Passing it is a failure of the model."""
+    idle: Deadline = timedelta(seconds=30)
+    """Streams: longest gap between two chunks, 10ms to 1h."""
+    request: Deadline = timedelta(seconds=300)
+    """Answers that do not stream: one whole attempt, 10ms to 1h."""
+
+
+class Warm(Part):
+    """Keeping idle models awake."""
+
+    every: Annotated[timedelta, Within("0s", "1d")]
+    """An idle model is asked for one token this often, 10s to 1d, such as 5m; 0s is off."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            field=".every",
+            message="must be 0s (off) or at least 10s: each time costs a request at every idle model",
+            cel=f"{cel_duration('self.every')} == {cel_constant('0s')} || "
+            f"{cel_duration('self.every')} >= {cel_constant('10s')}",
+            holds=lambda warm: not warm.every or warm.every >= timedelta(seconds=10),
+        ),
+    )
+
+
+class ModelGroupSpec(Part):
+    """A chain of models and how it fails over."""
+
+    models: Annotated[tuple[Model, ...], Field(min_length=1, max_length=16), Unique(("name",))]
+    """The chain, 1 to 16 models with unique names. The first is the primary; the others are tried in this order."""
+    attempts_per_model: Annotated[int, Field(strict=True, ge=1, le=3)] = 1
+    """Attempts at one model before the next is tried, 1 to 3. 1 leaves a failing model at once, but for one quick
+    retry of what is surely passing."""
+    delivery: Delivery = Delivery.LIVE
+    """Live: a stream flows as it comes. Complete: a stream is held until it is whole, so even a cut in the middle is
+    retried at another model."""
+    timeouts: Timeouts = Timeouts()
+    """How long one attempt may take."""
+    circuit: Circuit = Circuit()
+    """When a failing model is left alone, and how it is tried again."""
+    ramp: Annotated[timedelta, Within("0s", "1h")] = timedelta(seconds=60)
+    """A recovered model takes its traffic back over this long, 0s to 1h; 0s is at once."""
+    warm: Annotated[Warm, NotYet()] = Warm(every=timedelta(0))
+    """Keeping idle models awake. It costs requests at the providers, so it is off until asked for."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            field=".models",
+            message="the first model is the primary: take `fallback: false` off it, or put another model first",
+            cel="!has(self.models[0].fallback) || self.models[0].fallback",
+            holds=lambda spec: spec.models[0].fallback,
+        ),
+    )
+
+    def circuit_of(self, model: Model) -> Circuit:
+        """The circuit of one model of this group: its own fields where it has them, the group's for the rest."""
+        own = model.circuit
+        return self.circuit if own is None else self.circuit.model_copy(update=own.model_dump(exclude_unset=True))
+
+
+class LatencyStatus(StatusPart):
+    """How long answers took lately."""
+
+    mean: Duration
+    """Mean time to the settled answer, over the last minutes."""
+    p95: Duration
+    """95th percentile of the same."""
+
+
+class ModelStatus(StatusPart):
+    """How one model of the chain does, as its routers saw it over the last minutes."""
+
+    name: ModelName
+    """The model's name in the chain."""
+    circuit: CircuitState | None = None
+    """Closed: in use. Open: left alone. HalfOpen: being tried again. The worst of all routers. Absent: not observed."""
+    health: Annotated[int, Field(strict=True, ge=0, le=100)] | None = None
+    """Health in percent, 0 to 100. Absent: not observed."""
+    share: Measure | None = None
+    """Share of the group's answers that came from this model, 0 to 1. Absent: not observed."""
+    requests_per_minute: Measure | None = None
+    """Attempts per minute. Absent: not observed."""
+    error_rate: Measure | None = None
+    """Share of attempts that failed, 0 to 1. Absent: not observed."""
+    latency: LatencyStatus | None = None
+    """How long answers took. Absent: not observed."""
+    cost_per1k_tokens: Measure | None = Field(default=None, alias="costPer1kTokens")
+    """USD per 1,000 tokens, in and out together. Absent: no price or no traffic."""
+    last_warmed: Time | None = None
+    """When the model was last asked to keep it awake. Absent: never."""
+
+
+class ModelGroupStatus(StatusPart):
+    """What became of the group."""
+
+    observed_generation: Generation | None = None
+    """The metadata.generation that this status is about."""
+    conditions: Conditions = ()
+    """Accepted, ResolvedRefs, Programmed, Ready; others only while they hold."""
+    url: Annotated[str, Field(strict=True, max_length=512)] | None = None
+    """Base URL for clients inside the cluster (OPENAI_BASE_URL)."""
+    version: Annotated[str, Field(strict=True, max_length=64)] | None = None
+    """Hash of the configuration that every router of this namespace runs, 64 hex digits."""
+    primary: ModelName | None = None
+    """The model that is asked first."""
+    model_count: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Number of models in the chain."""
+    fallback_share: Measure | None = None
+    """Share of requests that were answered after a fallback, 0 to 1, over the last minutes. Absent: no traffic."""
+    models: Annotated[tuple[ModelStatus, ...], Field(max_length=16), Unique(("name",))] = ()
+    """How each model of the chain does."""
+
+
+class ModelGroup(Resource):
+    """A prioritised chain of models behind one name. Clients send the group's name as `model`; the router asks
+    the first model, and the next one when it fails.
+    """
+
+    api_version: Literal["turnout.dev/v1alpha1"]
+    kind: Literal["ModelGroup"]
+    spec: ModelGroupSpec
+    """The chain of models and how it fails over."""
+    status: ModelGroupStatus | None = None
+    """What became of it. Written by the operator."""

@@ -1,0 +1,224 @@
+"""ScopedKey: what one program may call, and the tokens issued for it. Pure."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
+from turnout.api.quantities import Time, Within, cel_duration
+from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
+
+RESERVED_PREFIX = "turnout-"
+"""Secrets of these names hold routers' configuration and issued tokens; a key must never share one."""
+GroupName = Annotated[
+    str,
+    Text(
+        pattern=r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)$",
+        words='must be the name of a ModelGroup in this namespace, or "*" for all of them',
+        max_length=63,
+    ),
+]
+_OVERLAP_MIN = "(has(self.min) ? self.min : '10m')"
+_OVERLAP_MAX = "(has(self.max) ? self.max : '24h')"
+PositiveLimit = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    CHAT_CREATE = "chat:create"
+    EMBEDDINGS_CREATE = "embeddings:create"
+    MODELS_LIST = "models:list"
+    ALL = "*"
+
+
+class KeyPhase(StrEnum):
+    """Where a key is in its life."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    ROTATING = "Rotating"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+
+
+class TokenState(StrEnum):
+    """Where one issued token is in its life."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    DRAINING = "Draining"
+    REVOKED = "Revoked"
+
+
+class ConsumerKind(StrEnum):
+    """Workloads that can be restarted for a new token."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+    DAEMON_SET = "DaemonSet"
+
+
+class Limits(Part):
+    """How much one key may use, at each router."""
+
+    requests_per_minute: PositiveLimit | None = None
+    """Requests per minute, 1 to 1000000000. Default: no limit."""
+    tokens_per_minute: PositiveLimit | None = None
+    """Tokens per minute, prompt and answer together, 1 to 1000000000. Reserved before the call: the prompt's
+    estimate plus max_tokens. Default: no limit."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="set requestsPerMinute or tokensPerMinute, or leave limits out",
+            cel="has(self.requestsPerMinute) || has(self.tokensPerMinute)",
+            holds=lambda limits: bool(limits.requests_per_minute or limits.tokens_per_minute),
+        ),
+    )
+
+
+class Overlap(Part):
+    """How long the old token lives after the new one is in use."""
+
+    min: Annotated[timedelta, Within("0s", "30d")] = timedelta(minutes=10)
+    """At least this long, 0s to 30d."""
+    max: Annotated[timedelta, Within("1m", "90d")] = timedelta(hours=24)
+    """At most this long, 1m to 90d, even if the old token is still being used."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="overlap.min must not be longer than overlap.max; left out, they are 10m and 24h",
+            cel=f"{cel_duration(_OVERLAP_MIN)} <= {cel_duration(_OVERLAP_MAX)}",
+            holds=lambda overlap: overlap.min <= overlap.max,
+        ),
+    )
+
+
+class Consumer(Part):
+    """A workload that uses the key's Secret."""
+
+    kind: ConsumerKind
+    """Deployment, StatefulSet or DaemonSet."""
+    name: ObjectName
+    """Its name, in the namespace of this key."""
+
+
+class Rotation(Part):
+    """When a new token replaces the old one, and how."""
+
+    every: Annotated[timedelta, Within("10m", "3650d")] | None = None
+    """A new token this often, 10m to 3650d, such as 30d. Default: never by time."""
+    trigger: Annotated[str, Field(strict=True, max_length=253)] | None = None
+    """Any change of this text rotates now, for example a date. At most 253 characters. Default: none."""
+    overlap: Overlap = Overlap()
+    """How long the old token lives after the new one is in use."""
+    consumers: Annotated[tuple[Consumer, ...], Field(max_length=32), Unique(("kind", "name"))] = ()
+    """Workloads that are restarted one by one, and waited for, to take the new token. At most 32. Default: none."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="set rotation.every or rotation.trigger, or leave rotation out: without them nothing rotates",
+            cel="has(self.every) || has(self.trigger)",
+            holds=lambda rotation: rotation.every is not None or rotation.trigger is not None,
+        ),
+    )
+
+
+class ScopedKeySpec(Part):
+    """What the holder of the key may do."""
+
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=8), Unique()]
+    """What may be called: chat:create (chat, completions, responses), embeddings:create, models:list; "*" is all."""
+    model_groups: Annotated[tuple[GroupName, ...], Field(min_length=1, max_length=64), Unique()]
+    """ModelGroups of this namespace that may be used, 1 to 64 names, or "*" for all of them."""
+    limits: Limits | None = None
+    """How much may be used, at each router. Default: no limits."""
+    expires_at: Time | None = None
+    """When the key stops working, such as 2027-02-20T00:00:00Z; routers hold to it by themselves. Not together with
+    lifetime. Default: never."""
+    lifetime: Annotated[timedelta, Within("1m", "3650d")] | None = None
+    """How long each issued token works, counted from its issue, 1m to 3650d, such as 90d. Not together with expiresAt.
+    Default: for ever."""
+    secret_name: SecretName | None = None
+    """The Secret that the operator makes, with OPENAI_API_KEY and OPENAI_BASE_URL. Default: the key's name."""
+    rotation: Annotated[Rotation | None, NotYet()] = None
+    """When a new token replaces the old one. Default: never."""
+    revoked: Flag = False
+    """true: every token of this key is refused by every router at once."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            message="set expiresAt or lifetime, not both",
+            cel="!(has(self.expiresAt) && has(self.lifetime))",
+            holds=lambda spec: spec.expires_at is None or spec.lifetime is None,
+        ),
+        Rule(
+            field=".rotation.every",
+            message="rotation.every must be shorter than lifetime, or tokens die before they are replaced",
+            cel="!has(self.lifetime) || !has(self.rotation) || !has(self.rotation.every) || "
+            f"{cel_duration('self.rotation.every')} < {cel_duration('self.lifetime')}",
+            holds=lambda spec: (
+                not (spec.lifetime and spec.rotation and spec.rotation.every) or spec.rotation.every < spec.lifetime
+            ),
+        ),
+    )
+
+
+class TokenStatus(StatusPart):
+    """One issued token; never the token itself."""
+
+    id: Annotated[str, Field(strict=True, max_length=64)]
+    """The token's public identifier, as in metrics and logs."""
+    state: TokenState
+    """Pending: issued, not yet on every router. Active: in use. Draining: replaced, still valid. Revoked: refused."""
+    issued_at: Time
+    """When it was issued."""
+    last_used_at: Time | None = None
+    """When it was last used, to about a minute. Absent: never, or not observed."""
+
+
+class ScopedKeyStatus(StatusPart):
+    """What became of the key."""
+
+    observed_generation: Generation | None = None
+    """The metadata.generation that this status is about."""
+    conditions: Conditions = ()
+    """Accepted, ResolvedRefs, Programmed, Ready, and NotYetSupported, Reconciling or Stalled while they hold."""
+    phase: KeyPhase | None = None
+    """Where the key is in its life."""
+    secret_name: SecretName | None = None
+    """The Secret that holds the token."""
+    tokens: Annotated[tuple[TokenStatus, ...], Field(max_length=16), Unique(("id",))] = ()
+    """Issued tokens that routers still know, newest first."""
+    expires_at: Time | None = None
+    """When the newest token stops working. Absent: never."""
+
+
+def _secret_of(key: "ScopedKey") -> str:
+    return key.spec.secret_name or key.metadata.name
+
+
+class ScopedKey(Resource):
+    """An API key for one program: what it may call, how much, and until when. The operator makes a Secret from it,
+    ready for envFrom.
+    """
+
+    api_version: Literal["turnout.dev/v1alpha1"]
+    kind: Literal["ScopedKey"]
+    spec: ScopedKeySpec
+    """What the holder of the key may do."""
+    status: ScopedKeyStatus | None = None
+    """What became of it. Written by the operator."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *Resource.rules,
+        Rule(
+            field=".spec",
+            message=f"Secrets named {RESERVED_PREFIX}… belong to the operator: set spec.secretName to another name",
+            cel="!(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name)"
+            f".startsWith('{RESERVED_PREFIX}')",
+            holds=lambda key: not _secret_of(key).startswith(RESERVED_PREFIX),
+        ),
+    )
