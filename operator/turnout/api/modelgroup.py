@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ModelName, Resource, SecretKeyRef
-from turnout.api.quantities import Amount, Duration, Measure, Time, Within, cel_constant, cel_duration
+from turnout.api.quantities import Amount, Duration, Measure, Time, Within, cel_seconds
 from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
 
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -152,8 +152,7 @@ class Warm(Part):
         Rule(
             field=".every",
             message="must be 0s (off) or at least 10s: each time costs a request at every idle model",
-            cel=f"{cel_duration('self.every')} == {cel_constant('0s')} || "
-            f"{cel_duration('self.every')} >= {cel_constant('10s')}",
+            cel=f"self.every.matches('^[0dhms]+$') || {cel_seconds('self.every')} >= 10",
             holds=lambda warm: not warm.every or warm.every >= timedelta(seconds=10),
         ),
     )

@@ -15,9 +15,12 @@ from pydantic_core import CoreSchema, core_schema
 
 from turnout.api.schema import cel_string, words
 
-DURATION_PATTERN = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$"
-"""So many digits that the sum stays below 2^63 ns, CEL's limit; "" also matches and is refused by length."""
-DURATION_LENGTH = 40
+_CLOCK = "([0-9]{1,5}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?"
+"""So few digits that the sum stays below 2^63 ns, CEL's limit. Matches "" too: that is refused by length."""
+CLOCK_PATTERN = f"^{_CLOCK}$"
+DAYS_PATTERN = f"^([0-9]{{1,4}}d|{_CLOCK})$"
+"""Whole days, or the rest. Not both together: CEL knows no days, and taking a string apart breaks its cost budget."""
+DURATION_LENGTH = 36
 TIME_PATTERN = (
     r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
@@ -32,14 +35,14 @@ _UNITS = {
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s`, `1h30m`, `90d`, `500ms` → timedelta. Units d, h, m, s, ms, each at most once and in this order.
+    """`90s`, `1h30m`, `500ms`, or whole days: `90d` → timedelta. Units h, m, s, ms, each at most once, in this order.
 
     >>> parse_duration("1h30m")
     datetime.timedelta(seconds=5400)
 
     Raises ValueError with words for the user.
     """
-    if not text or not re.fullmatch(DURATION_PATTERN, text):
+    if not text or not re.fullmatch(DAYS_PATTERN, text):
         raise ValueError("must be a duration such as 500ms, 90s, 5m, 1h30m or 90d")
     return sum((int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([a-z]+)", text)), timedelta())
 
@@ -49,15 +52,20 @@ def format_duration(value: timedelta) -> str:
 
     >>> format_duration(timedelta(seconds=90))
     '1m30s'
+    >>> format_duration(timedelta(hours=25))
+    '25h'
 
     Raises ValueError for a negative value.
     """
     left = (value + timedelta(microseconds=500)) // _UNITS["ms"]
     if left < 0:
         raise ValueError("a duration is never negative")
+    days, within_day = divmod(left, _UNITS["d"] // _UNITS["ms"])
+    if days and not within_day:
+        return f"{days}d"
     parts = []
-    for name, unit in _UNITS.items():
-        count, left = divmod(left, unit // _UNITS["ms"])
+    for name in ("h", "m", "s", "ms"):
+        count, left = divmod(left, _UNITS[name] // _UNITS["ms"])
         if count:
             parts.append(f"{count}{name}")
     return "".join(parts) or "0s"
@@ -73,7 +81,17 @@ class Within:
     @property
     def words(self) -> str:
         """What a value must be, for the user."""
-        return f"must be a duration from {self.least} to {self.most}, such as 500ms, 90s, 5m, 1h30m or 90d"
+        examples = "90s, 1h30m or 90d" if self._days else "500ms, 90s or 1m30s"
+        return f"must be a duration from {self.least} to {self.most}, such as {examples}"
+
+    @property
+    def pattern(self) -> str:
+        """Only a range that reaches a day knows days."""
+        return DAYS_PATTERN if self._days else CLOCK_PATTERN
+
+    @property
+    def _days(self) -> bool:
+        return parse_duration(self.most) >= _UNITS["d"]
 
     def parse(self, value: Any) -> timedelta:
         """From JSON (a string) or from code (a timedelta). Raises PydanticCustomError with `words`."""
@@ -90,31 +108,27 @@ class Within:
         return core_schema.no_info_plain_validator_function(self.parse, serialization=serialization)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        in_range = " && ".join(
-            (
-                f"size(self) > 0 && self.matches({cel_string(DURATION_PATTERN)})",
-                f"{cel_duration('self')} >= {cel_constant(self.least)}",
-                f"{cel_duration('self')} <= {cel_constant(self.most)}",
-            )
-        )
+        rule = f"size(self) > 0 && self.matches({cel_string(self.pattern)}) && {self._cel_range()}"
         return {
             "type": "string",
+            "minLength": 1,
             "maxLength": DURATION_LENGTH,
-            "pattern": DURATION_PATTERN,
-            "x-kubernetes-validations": [{"rule": in_range, "message": self.words}],
+            "pattern": self.pattern,
+            "x-kubernetes-validations": [{"rule": rule, "message": self.words}],
         }
 
+    def _cel_range(self) -> str:
+        least, most = (parse_duration(bound) for bound in (self.least, self.most))
+        if self._days:
+            seconds = cel_seconds("self")
+            return f"{seconds} >= {int(least.total_seconds())} && {seconds} <= {int(most.total_seconds())}"
+        return f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
 
-def cel_duration(expression: str) -> str:
-    """CEL that turns a duration string into a duration. CEL knows no days: `90d12h` is read as `2160h12h`."""
-    days = f"{expression}.split('d')"
-    with_days = f"duration(string(int({days}[0]) * 24) + 'h' + {days}[1])"
-    return f"({expression}.contains('d') ? {with_days} : duration({expression}))"
 
-
-def cel_constant(text: str) -> str:
-    """A duration string as a CEL constant."""
-    return f"duration('{parse_duration(text) // timedelta(milliseconds=1)}ms')"
+def cel_seconds(expression: str) -> str:
+    """CEL for the whole seconds of a duration string. CEL knows no days: they are read as hours and multiplied."""
+    hours = f"duration({expression}.replace('d', 'h')).getHours()"
+    return f"({expression}.endsWith('d') ? {hours} * 86400 : duration({expression}).getSeconds())"
 
 
 @dataclass(frozen=True)
@@ -153,18 +167,13 @@ class Amount:
         return core_schema.no_info_plain_validator_function(self.parse, serialization=serialization)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        in_range = " && ".join(
-            (
-                f"self.matches({cel_string(self.pattern)})",
-                f"double(self) >= double('{self.least}')",
-                f"double(self) <= double('{self.most}')",
-            )
-        )
+        least = "" if self.least == "0" else f" && double(self) >= double('{self.least}')"
+        rule = f"self.matches({cel_string(self.pattern)}){least} && double(self) <= double('{self.most}')"
         return {
             "type": "string",
             "maxLength": 13 + self.places,
             "pattern": self.pattern,
-            "x-kubernetes-validations": [{"rule": in_range, "message": self.words}],
+            "x-kubernetes-validations": [{"rule": rule, "message": self.words}],
         }
 
 

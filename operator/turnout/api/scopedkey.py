@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
-from turnout.api.quantities import Time, Within, cel_duration
+from turnout.api.quantities import Time, Within, cel_seconds
 from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
@@ -90,7 +90,7 @@ class Overlap(Part):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             message="overlap.min must not be longer than overlap.max; left out, they are 10m and 24h",
-            cel=f"{cel_duration(_OVERLAP_MIN)} <= {cel_duration(_OVERLAP_MAX)}",
+            cel=f"{cel_seconds(_OVERLAP_MIN)} <= {cel_seconds(_OVERLAP_MAX)}",
             holds=lambda overlap: overlap.min <= overlap.max,
         ),
     )
@@ -158,7 +158,7 @@ class ScopedKeySpec(Part):
             field=".rotation.every",
             message="rotation.every must be shorter than lifetime, or tokens die before they are replaced",
             cel="!has(self.lifetime) || !has(self.rotation) || !has(self.rotation.every) || "
-            f"{cel_duration('self.rotation.every')} < {cel_duration('self.lifetime')}",
+            f"{cel_seconds('self.rotation.every')} < {cel_seconds('self.lifetime')}",
             holds=lambda spec: (
                 not (spec.lifetime and spec.rotation and spec.rotation.every) or spec.rotation.every < spec.lifetime
             ),
@@ -215,8 +215,8 @@ class ScopedKey(Resource):
     rules: ClassVar[tuple[Rule, ...]] = (
         *Resource.rules,
         Rule(
-            field=".spec",
-            message=f"Secrets named {RESERVED_PREFIX}… belong to the operator: set spec.secretName to another name",
+            field=".spec.secretName",
+            message=f"Secrets named {RESERVED_PREFIX}… belong to the operator: set secretName to another name",
             cel="!(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name)"
             f".startsWith('{RESERVED_PREFIX}')",
             holds=lambda key: not _secret_of(key).startswith(RESERVED_PREFIX),
