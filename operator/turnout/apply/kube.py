@@ -1,0 +1,167 @@
+"""The API server as coroutines over plain JSON. The only module that talks to it, but for kopf's watches.
+
+Writes are server-side apply with one field manager, so that fields of other managers stay theirs. The kubernetes
+package brings login, TLS and connections; its typed models are not used: they drop what they do not know.
+"""
+
+import asyncio
+import json
+import urllib.parse
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+
+from turnout.errors import ConflictError, DeniedError, ClusterError, NotFoundError
+from turnout.infra.kinds import BY_NAME, Kind
+from turnout.infra.labels import MANAGED_BY, MANAGER, Json
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+CHUNK = 500
+"""Objects per page of a LIST. Source: kubectl's default."""
+TIMEOUT_S = 30
+THREADS = 16
+"""Requests at one time; the package blocks, so each needs a thread."""
+LONGEST_MESSAGE = 1_000
+_ERRORS: dict[int, type[ClusterError]] = {
+    401: DeniedError,
+    403: DeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: DeniedError,
+    422: DeniedError,
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All objects of a kind at one moment, which resource_version names."""
+
+    items: list[Json]
+    resource_version: int
+
+
+class Kube:
+    """A connection to one API server, with the rights of whoever runs this.
+
+    Every method raises ClusterError or one of its children if the API server does not do it.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._api = ApiClient(configuration)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
+
+    def close(self) -> None:
+        """Wait for no request any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def list_all(self, kind: Kind, namespace: str = "") -> Listing:
+        """All objects that we look at, of one namespace or of all, page by page."""
+        query = {"limit": str(CHUNK)}
+        if kind.ours:
+            query["labelSelector"] = f"{MANAGED_BY}={MANAGER}"
+        if kind.fields:
+            query["fieldSelector"] = kind.fields
+        items: list[Json] = []
+        while True:
+            page = await self._json("GET", kind.path(namespace), query)
+            items += page["items"] or []
+            more = page["metadata"].get("continue")
+            if not more:
+                return Listing(items, int(page["metadata"]["resourceVersion"]))
+            query["continue"] = more
+
+    async def apply(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
+        """Server-side apply: our fields become these, whoever had them; the object as it then is."""
+        meta = obj["metadata"]
+        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"], subresource)
+        query = {"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"}
+        return await self._json("PATCH", path, query, json.dumps(obj), APPLY)
+
+    async def annotate(self, kind: Kind, namespace: str, name: str, annotations: Mapping[str, str]) -> Json:
+        """Set annotations and nothing else."""
+        body = {"metadata": {"annotations": annotations}}
+        return await self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, body, MERGE)
+
+    async def set_managed_fields(self, obj: Mapping[str, Any], managed_fields: list[Json]) -> Json:
+        """Rewrite who owns which field. Raises ConflictError if the object has changed since."""
+        meta = obj["metadata"]
+        body = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": managed_fields},
+        ]
+        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"])
+        return await self._json("PATCH", path, {"fieldManager": MANAGER}, body, JSON_PATCH)
+
+    async def delete(self, obj: Mapping[str, Any]) -> None:
+        """Delete this very object: one that was made anew under its name stays. Gone already is as good."""
+        meta = obj["metadata"]
+        body = {"preconditions": {"uid": meta["uid"]}, "propagationPolicy": "Background"}
+        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"])
+        try:
+            await self._json("DELETE", path, {}, body, "application/json")
+        except (NotFoundError, ConflictError):
+            return
+
+    async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
+        """The last lines that a container wrote. They may hold secrets."""
+        path = BY_NAME["Pod"].path(namespace, pod, "log")
+        query = {"container": container, "tailLines": str(lines)}
+        return (await self._request("GET", path, query)).decode(errors="replace")
+
+    async def _json(
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = ""
+    ) -> Json:
+        answer = await self._request(method, path, query, body, content_type)
+        loaded: Json = json.loads(answer)
+        return loaded
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = ""
+    ) -> bytes:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._blocking, method, path, query, body, content_type)
+
+    def _blocking(self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> bytes:
+        configuration = self._api.configuration
+        headers = {"Accept": "application/json", **({"Content-Type": content_type} if content_type else {})}
+        self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{configuration.host}{path}?{urllib.parse.urlencode(query)}"
+        try:
+            answer = self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT_S)
+            data: bytes = answer.read()  # type: ignore[no-untyped-call]
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise ClusterError(f"{method} {path}: {type(error).__name__}") from None
+        if not 200 <= answer.status <= 299:
+            raise _ERRORS.get(answer.status, ClusterError)(f"{method} {path}: {answer.status} {_message(data)}")
+        return data
+
+
+def connect() -> Kube:
+    """The API server of the cluster that this pod runs in, or of kubectl's configuration. Raises ClusterError."""
+    configuration = Configuration()
+    try:
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise ClusterError(f"no cluster to talk to: {error}") from None
+    configuration.retries = 1
+    return Kube(configuration)
+
+
+def _message(answer: bytes) -> str:
+    """What the API server says, and never what it was sent."""
+    try:
+        message = json.loads(answer)["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return " ".join(str(message).split())[:LONGEST_MESSAGE]

@@ -1,0 +1,1 @@
+"""IR and verdicts → Kubernetes objects, statuses and conditions. Pure."""
