@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ModelName, ObjectName, Resource
-from turnout.api.quantities import Amount, Measure, Time, Within
+from turnout.api.quantities import Amount, Measure, Time, Whole, Within
 from turnout.api.schema import ATOMIC, NotYet, Part, Rule, StatusPart
 
 Ratio = Annotated[Decimal, Amount("0.01", "100", 6)]
-Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
+Percent = Annotated[int, Whole(0, 100)]
 
 
 class OnBreach(StrEnum):
@@ -75,7 +75,7 @@ class Action(StrEnum):
 class Step(Part):
     """One step of a rollout."""
 
-    weight: Annotated[int, Field(strict=True, ge=1, le=100)]
+    weight: Annotated[int, Whole(1, 100)]
     """Percent of the group's first attempts that go to the canary, 1 to 100. Rises from step to step to 100."""
     hold: Annotated[timedelta, Within("1s", "90d")] | None = None
     """How long the step lasts at least, 1s to 90d. Required but in the last step, which has none."""
@@ -122,7 +122,7 @@ class Gates(Part):
     """The canary may be this much slower. Default: not looked at."""
     cost: CostGate | None = None
     """The canary may cost this much more; needs prices on both models. Default: not looked at."""
-    min_requests: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] = 200
+    min_requests: Annotated[int, Whole(1, 100_000_000)] = 200
     """Requests that each arm must have seen in a step, 1 to 100000000. With fewer the step holds, never promotes."""
     confidence: Annotated[Decimal, Amount("0.5", "0.9999", 4)] = Decimal("0.95")
     """How sure a verdict must be, "0.5" to "0.9999"."""
@@ -212,7 +212,7 @@ class DecisionStatus(StatusPart):
     """When."""
     action: Action
     """What was decided."""
-    step: Annotated[int, Field(strict=True, ge=0)] | None = None
+    step: Annotated[int, Whole(0, 1000)] | None = None
     """The step it was decided in, the first being 1."""
     weight: Percent | None = None
     """The weight from then on, in percent."""
@@ -231,7 +231,7 @@ class CanaryRolloutStatus(StatusPart):
     """Accepted, ResolvedRefs, Programmed, Ready, and NotYetSupported, Reconciling or Stalled while they hold."""
     phase: RolloutPhase | None = None
     """Where the rollout is in its life."""
-    step: Annotated[int, Field(strict=True, ge=0)] | None = None
+    step: Annotated[int, Whole(0, 1000)] | None = None
     """The current step, the first being 1; 0 before it started or after it went back."""
     weight: WeightStatus | None = None
     """The canary's weight."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictStr, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
-from turnout.api.quantities import Time
+from turnout.api.quantities import Time, Whole
 from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
 
 GROUP = "turnout.dev"
@@ -50,7 +50,7 @@ ModelName = Annotated[
 ]
 """Travels in comma-separated lists, in `a|b|c` chains and in HTTP headers: no blanks, quotes, commas or bars."""
 Flag = StrictBool
-Generation = Annotated[int, Field(strict=True, ge=0)]
+Generation = Annotated[int, Whole(0, 2**53)]
 
 
 class SecretKeyRef(Part):
@@ -142,9 +142,12 @@ class Resource(Part):
     )
 
     @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> "Resource":
-        """From the JSON of the API server or a manifest: JSON names only. Raises pydantic.ValidationError."""
-        return cls.model_validate(raw, by_alias=True, by_name=False)
+    def parse(cls, raw: Mapping[str, Any]) -> Self:
+        """From the JSON of the API server or a manifest: JSON names only. null is left out, as it is there.
+
+        Raises pydantic.ValidationError; api.problems turns that into words.
+        """
+        return cls.model_validate(_without_nulls(raw), by_alias=True, by_name=False)
 
     @field_validator("status", mode="wrap", check_fields=False)
     @classmethod
@@ -154,3 +157,9 @@ class Resource(Part):
             return handler(value)
         except ValidationError:
             return None
+
+
+def _without_nulls(raw: Any) -> Any:
+    if isinstance(raw, Mapping):
+        return {key: _without_nulls(value) for key, value in raw.items() if value is not None}
+    return [_without_nulls(entry) for entry in raw] if isinstance(raw, list) else raw

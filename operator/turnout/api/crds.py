@@ -3,6 +3,10 @@
 No `default:` is written into the schema; the descriptions name the defaults. A default filled in by the API server
 would look like a wish of the user to `unsupported`, a changed default would never reach existing objects, and Argo CD
 would show fields that are not in Git.
+
+A spec has no `pattern:` where a CEL rule says the same: the API server runs CEL only once the schema holds, so a
+pattern would show its regular expression to the user in place of the rule's words. A status, which only the operator
+writes, has patterns and no CEL.
 """
 
 import argparse
@@ -165,15 +169,23 @@ def _root(model: type[Resource]) -> dict[str, Any]:
     }
     flat: dict[str, Any] = _inline(_described(schema, model), definitions)
     kind = {"type": "string", "description": model.__name__}
-    spec, status = flat["properties"]["spec"], _without_rules(flat["properties"]["status"])
+    spec, status = _in_words(flat["properties"]["spec"]), _in_patterns(flat["properties"]["status"])
     return {**flat, "properties": {**STANDARD, "kind": kind, "spec": spec, "status": status}, "required": ["spec"]}
 
 
-def _without_rules(schema: Any) -> Any:
-    """For status: only the operator writes it, often, so patterns and ranges are enough there."""
-    if isinstance(schema, dict):
-        return {key: _without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
-    return schema
+def _in_words(schema: Any) -> Any:
+    """Without patterns where a rule says the same."""
+    if not isinstance(schema, dict):
+        return schema
+    said = {"pattern"} if "x-kubernetes-validations" in schema else set()
+    return {key: _in_words(value) for key, value in schema.items() if key not in said}
+
+
+def _in_patterns(schema: Any) -> Any:
+    """Without rules."""
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _in_patterns(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
 
 
 def _subclasses(base: type[Part]) -> list[type[Part]]:

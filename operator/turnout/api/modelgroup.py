@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ModelName, Resource, SecretKeyRef
-from turnout.api.quantities import Amount, Duration, Measure, Time, Within, cel_seconds
+from turnout.api.quantities import Amount, Duration, Measure, Time, Whole, Within, cel_seconds
 from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
 
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -87,9 +87,9 @@ class Price(Part):
 class Capacity(Part):
     """How much a model may be asked; above it, requests spill to the next model of the chain."""
 
-    requests_per_minute: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
+    requests_per_minute: Annotated[int, Whole(1, 10_000_000)] | None = None
     """Requests per minute over all routers, 1 to 10000000. Default: no limit."""
-    concurrent_requests: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    concurrent_requests: Annotated[int, Whole(1, 1_000_000)] | None = None
     """Requests in flight at one time over all routers, 1 to 1000000. Default: no limit."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -104,11 +104,11 @@ class Capacity(Part):
 class Circuit(Part):
     """When a failing model is left alone, and how it is tried again."""
 
-    failures: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
+    failures: Annotated[int, Whole(1, 1000)] = 5
     """Failures in a row that open the circuit, 1 to 1000."""
     recovery: Annotated[timedelta, Within("100ms", "1h")] = timedelta(seconds=30)
     """How long an open circuit stays open before the model is tried again, 100ms to 1h."""
-    half_open_requests: Annotated[int, Field(strict=True, ge=1, le=1000)] = 3
+    half_open_requests: Annotated[int, Whole(1, 1000)] = 3
     """Requests let through to try the model again, all of which must succeed to close the circuit, 1 to 1000."""
 
 
@@ -163,7 +163,7 @@ class ModelGroupSpec(Part):
 
     models: Annotated[tuple[Model, ...], Field(min_length=1, max_length=16), Unique(("name",))]
     """The chain, 1 to 16 models with unique names. The first is the primary; the others are tried in this order."""
-    attempts_per_model: Annotated[int, Field(strict=True, ge=1, le=3)] = 1
+    attempts_per_model: Annotated[int, Whole(1, 3)] = 1
     """Attempts at one model before the next is tried, 1 to 3. 1 leaves a failing model at once, but for one quick
     retry of what is surely passing."""
     delivery: Delivery = Delivery.LIVE
@@ -209,7 +209,7 @@ class ModelStatus(StatusPart):
     """The model's name in the chain."""
     circuit: CircuitState | None = None
     """Closed: in use. Open: left alone. HalfOpen: being tried again. The worst of all routers. Absent: not observed."""
-    health: Annotated[int, Field(strict=True, ge=0, le=100)] | None = None
+    health: Annotated[int, Whole(0, 100)] | None = None
     """Health in percent, 0 to 100. Absent: not observed."""
     share: Measure | None = None
     """Share of the group's answers that came from this model, 0 to 1. Absent: not observed."""
@@ -238,7 +238,7 @@ class ModelGroupStatus(StatusPart):
     """Hash of the configuration that every router of this namespace runs, 64 hex digits."""
     primary: ModelName | None = None
     """The model that is asked first."""
-    model_count: Annotated[int, Field(strict=True, ge=0)] | None = None
+    model_count: Annotated[int, Whole(0, 1000)] | None = None
     """Number of models in the chain."""
     fallback_share: Measure | None = None
     """Share of requests that were answered after a fallback, 0 to 1, over the last minutes. Absent: no traffic."""

@@ -25,6 +25,7 @@ TIME_PATTERN = (
     r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 """RFC 3339, years 2000 to 2999."""
+TIME_WORDS = "must be a date and time with time zone, such as 2027-02-20T00:00:00Z"
 _UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -111,7 +112,6 @@ class Within:
         rule = f"size(self) > 0 && self.matches({cel_string(self.pattern)}) && {self._cel_range()}"
         return {
             "type": "string",
-            "minLength": 1,
             "maxLength": DURATION_LENGTH,
             "pattern": self.pattern,
             "x-kubernetes-validations": [{"rule": rule, "message": self.words}],
@@ -186,16 +186,37 @@ def format_decimal(value: Decimal) -> str:
     return format(value, "f")
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The range of a whole number, both ends included. `2.0` is whole, as it is to the API server."""
+
+    least: int
+    most: int
+
+    def parse(self, value: Any) -> int:
+        """The number. Raises PydanticCustomError with words for the user."""
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not (number or (isinstance(value, float) and value.is_integer())) or not self.least <= value <= self.most:
+            raise words(f"must be a whole number from {self.least} to {self.most}, without quotes")
+        return int(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
 def parse_time(value: Any) -> datetime:
     """RFC 3339 text, or an aware datetime from code → aware UTC. Raises PydanticCustomError with words for the user."""
     try:
-        if isinstance(value, str) and re.fullmatch(TIME_PATTERN, value):
-            value = datetime.fromisoformat(value)
+        if isinstance(value, str) and re.fullmatch(TIME_PATTERN, value.upper()):
+            value = datetime.fromisoformat(value.upper())
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.astimezone(UTC)
     except ValueError:
         pass  # such as 31 February
-    raise words("must be a date and time with time zone, such as 2027-02-20T00:00:00Z")
+    raise words(TIME_WORDS)
 
 
 def format_time(value: datetime) -> str:
@@ -211,7 +232,14 @@ class _TimeText:
         return core_schema.no_info_plain_validator_function(parse_time, serialization=serialization)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "format": "date-time", "maxLength": 40, "pattern": TIME_PATTERN}
+        rule = "self >= timestamp('2000-01-01T00:00:00Z') && self < timestamp('3000-01-01T00:00:00Z')"
+        return {
+            "type": "string",
+            "format": "date-time",
+            "maxLength": 40,
+            "pattern": TIME_PATTERN,
+            "x-kubernetes-validations": [{"rule": rule, "message": TIME_WORDS}],
+        }
 
 
 Time = Annotated[datetime, _TimeText()]

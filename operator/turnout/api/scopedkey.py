@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
-from turnout.api.quantities import Time, Within, cel_seconds
+from turnout.api.quantities import Time, Whole, Within, cel_seconds
 from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
@@ -22,7 +22,7 @@ GroupName = Annotated[
 ]
 _OVERLAP_MIN = "(has(self.min) ? self.min : '10m')"
 _OVERLAP_MAX = "(has(self.max) ? self.max : '24h')"
-PositiveLimit = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+PositiveLimit = Annotated[int, Whole(1, 1_000_000_000)]
 
 
 class Scope(StrEnum):
