@@ -6,6 +6,8 @@ from turnout.decide.ir import Endpoint
 from turnout.xds.envoy import LONGEST_BODY, UPSTREAM_HTTP, Json, extension, typed
 from turnout.xds.place import Place
 
+DNS = "envoy.extensions.clusters.dns.v3.DnsCluster"
+
 CONNECT_TIMEOUT = "3s"
 """For TCP and TLS together. A lost SYN is sent again after 1 s (RFC 6298), so this survives one, and no more."""
 
@@ -29,9 +31,7 @@ def cluster(endpoint: Endpoint, place: Place) -> Json:
     breakers = {f"max_{what}": UNBOUNDED for what in ("connections", "requests", "pending_requests", "retries")}
     result: Json = {
         "name": endpoint.cluster,
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "respect_dns_ttl": True,
+        "cluster_type": extension("envoy.cluster.dns", DNS, respect_dns_ttl=True, dns_lookup_family="V4_PREFERRED"),
         "connect_timeout": CONNECT_TIMEOUT,
         "per_connection_buffer_limit_bytes": LONGEST_BODY,
         "circuit_breakers": {"thresholds": [breakers]},

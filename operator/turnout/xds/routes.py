@@ -11,26 +11,15 @@ MATCHER = "envoy.extensions.router.cluster_specifiers.matcher.v3"
 LANE_STATE = "wasm.lane"
 """Filter state in which the filter leaves the name of the cluster for the next attempt."""
 
-REFUSED_CREDENTIAL = [401, 402, 403, 404]
-"""A provider refuses our credential, account or model name; the client can do nothing about it, another model can."""
-PASSING = [408, 409, 429]
-"""Passing troubles, tried on the next model; 5xx, resets and connection failures come with retry_on."""
-
 STRIPPED = [
-    "accept-encoding",  # the judge reads answers, so they must not be compressed
-    "cookie",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-request-id",
-    "x-turnout-client",
-    "x-turnout-group",
-    "x-turnout-key",
-    "x-turnout-reserve",
-    "x-turnout-reply",
-    "x-envoy-expected-rq-timeout-ms",
+    *("accept-encoding", "cookie", "te", "trailer", "keep-alive", "upgrade", "proxy-authorization"),
+    *("x-api-key", "api-key", "x-goog-api-key"),
+    *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"),
+    *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-reserve", "x-turnout-reply"),
+    *("x-envoy-expected-rq-timeout-ms", "x-envoy-hedge-on-per-try-timeout"),
 ]
-"""Request headers that no provider sees, besides the hop-by-hop ones that Envoy drops."""
-
+"""Request headers that no provider sees: hop by hop; a client's key under another name; who the client is; our own.
+accept-encoding, because answers are read on their way and so must not be compressed."""
 
 UNKNOWN_PATH = {
     "error": {"message": "Unknown request URL.", "type": "invalid_request_error", "param": None, "code": "unknown_url"}
@@ -61,9 +50,9 @@ def _lanes(router: Router) -> Json:
         "timeout": "0s",  # deadlines are the filter's: per attempt, by header
         "idle_timeout": "0s",  # would run on over the attempts; the filter cuts silent streams
         "retry_policy": {
-            "retry_on": "5xx,reset,connect-failure,retriable-status-codes,retriable-headers",
-            "retriable_status_codes": [*REFUSED_CREDENTIAL, *PASSING],
-            "retriable_headers": [{"name": "x-turnout-verdict", "present_match": True}],
+            # Which answers are tried elsewhere is for the filter to say: it marks them.
+            "retry_on": "reset,connect-failure,refused-stream,retriable-headers",
+            "retriable_headers": [{"name": "x-turnout-retry", "present_match": True}],
             "refresh_cluster_on_retry": True,
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
             "rate_limited_retry_back_off": {
