@@ -1,0 +1,46 @@
+"""pytest fixtures: `api_server` and `cluster`, one of each for a whole run, made when the first test asks."""
+
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from harness import session
+from harness.cluster import ApiServer, Cluster
+from harness.control_plane import ControlPlane
+from harness.packages import HarnessError
+
+
+def _left_out(reason: Exception) -> NoReturn:
+    """Skip with a plain sentence on a person's machine; fail where CI runs, because there a skip is a hole."""
+    message = f"left out, no Kubernetes on this machine: {reason}"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def _control_plane() -> Iterator[ControlPlane]:
+    stack = session.control_plane()
+    try:
+        plane = stack.__enter__()
+    except HarnessError as error:
+        _left_out(error)
+    yield plane
+    stack.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def api_server(_control_plane: ControlPlane) -> ApiServer:
+    """A real API server (etcd behind it, no node): for tests of the resource definitions."""
+    return ApiServer(_control_plane)
+
+
+@pytest.fixture(scope="session")
+def cluster(_control_plane: ControlPlane) -> Cluster:
+    """A real one-node Kubernetes with the images of harness.images. Shares its API server with `api_server`."""
+    try:
+        return Cluster(_control_plane, session.node(_control_plane))
+    except HarnessError as error:
+        _left_out(error)
