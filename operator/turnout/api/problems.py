@@ -88,7 +88,8 @@ def _reason(kind: type[Resource], details: ErrorDetails, context: Mapping[str, A
     if details["type"] == "extra_forbidden":
         return _unknown(kind, details["loc"])
     template = _WORDS.get(details["type"])
-    return template.format_map(context).replace("'", '"') if template else details["msg"]
+    expected = str(context.get("expected", "")).replace("'", '"')
+    return template.format_map({**context, "expected": expected}) if template else details["msg"]
 
 
 def _unknown(kind: type[Resource], location: Sequence[str | int]) -> str:
