@@ -1,12 +1,11 @@
-"""`python -m harness build|shell [--api-only]`: build everything ahead, or look around in a cluster by hand."""
+"""`python -m harness [--api-only] build|shell [command]`: build everything ahead, or look around in a cluster by hand."""
 
 import argparse
 import os
 import subprocess
 
 from harness import binaries, session
-from harness.namespace import environment
-from harness.packages import require_debian_packages
+from harness.packages import PATH, require_debian_packages
 
 
 def main() -> None:
@@ -25,8 +24,8 @@ def main() -> None:
     with session.control_plane() as plane:
         if not args.api_only:
             session.node(plane)
-        path = f"{plane.binaries}:{environment()['PATH']}"
-        env = environment(
+        path = f"{plane.binaries}:{PATH}"
+        env = plane.namespace.environment(
             {
                 "KUBECONFIG": str(plane.kubeconfig("admin")),
                 "PATH": path,

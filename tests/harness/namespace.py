@@ -90,7 +90,7 @@ class Namespace:
             capture_output=True,
             text=True,
             timeout=timeout_s,
-            env=environment(),
+            env=self.environment(),
             check=False,
         )
         if check and done.returncode:
@@ -108,13 +108,17 @@ class Namespace:
                 stdout=log,
                 stderr=log,
                 text=True,
-                env=environment(env),
+                env=self.environment(env),
                 start_new_session=True,
             )
 
     def argv(self, command: Sequence[str | Path]) -> list[str]:
         """The command line that runs `command` inside, for callers with needs of their own."""
         return [*self._enter, "--", *(str(c) for c in command)]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What programs inside see: nothing of the machine's proxies and tokens, and a home that goes with the run."""
+        return {"PATH": PATH, "HOME": str(self.logs.parent), "LANG": "C.UTF-8", **(extra or {})}
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a Python function whose sockets belong to the box's network. Only the network: files stay the host's.
@@ -155,11 +159,6 @@ class CommandError(Exception):
     def __init__(self, command: Sequence[str | Path], code: int, stdout: str, stderr: str) -> None:
         super().__init__(f"{' '.join(str(c) for c in command)}: exit code {code}\n{stderr or stdout}".strip())
         self.code, self.stdout, self.stderr = code, stdout, stderr
-
-
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What programs inside see: no proxies and no tokens of the machine, only what they need."""
-    return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(extra or {})}
 
 
 def available() -> str | None:
