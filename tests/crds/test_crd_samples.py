@@ -1,6 +1,8 @@
 """Malformed and well-formed manifests before the real API server and before our own models: both must say the same."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,21 @@ import pytest
 import yaml
 
 from harness.cluster import ApiServer
+from turnout.api.canaryrollout import (
+    Action,
+    CanaryRolloutStatus,
+    DecisionStatus,
+    Gate,
+    GateStatus,
+    GateVerdict,
+    RolloutPhase,
+    WeightStatus,
+)
+from turnout.api.common import Condition, ConditionStatus, ConditionType
 from turnout.api.crds import KINDS
+from turnout.api.modelgroup import CircuitState, LatencyStatus, ModelGroupStatus, ModelStatus
 from turnout.api.problems import problems
+from turnout.api.scopedkey import KeyPhase, ScopedKeyStatus, TokenState, TokenStatus
 
 HERE = Path(__file__).parent
 CRDS = HERE.parents[1] / "crds"
@@ -88,6 +103,15 @@ def test_our_models_take_a_wellformed_sample(sample: Sample) -> None:
     assert problems(sample.manifest) == []
 
 
+@pytest.mark.parametrize("path", sorted((HERE.parents[1] / "manifests" / "samples").rglob("*.yaml")), ids=str)
+def test_the_samples_for_users_are_good(server: ApiServer, path: Path) -> None:
+    """What we tell people to apply is taken by the API server and by our own check."""
+    text = path.read_text(encoding="utf-8")
+    server.kubectl("create", "--dry-run=server", "-f", "-", stdin=text)
+    ours = [raw for raw in yaml.safe_load_all(text) if raw["apiVersion"].startswith("turnout.dev/")]
+    assert [problems(raw) for raw in ours] == [[] for _ in ours]
+
+
 def test_kubectl_explain_says_what_a_model_is(server: ApiServer) -> None:
     """Fields of a model come with their meaning, unit and default."""
     text = " ".join(server.kubectl("explain", "modelgroup.spec.models").split())
@@ -101,14 +125,84 @@ def test_kubectl_explain_says_what_a_model_is(server: ApiServer) -> None:
         assert words in text
 
 
-def test_kubectl_get_shows_what_a_person_wants(server: ApiServer) -> None:
-    """Short names, categories and printer columns are there."""
-    least = next(sample for sample in samples("wellformed") if sample.path.stem == "group-least")
-    server.kubectl("create", "-f", "-", stdin=least.text)
+NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+CONDITIONS = tuple(
+    Condition(type=type_, status=ConditionStatus.TRUE, reason="Because", message="It is so.", last_transition_time=NOW)
+    for type_ in ConditionType
+)
+HALF = Decimal("0.5")
+STATUSES = {
+    "group-least": ModelGroupStatus(
+        observed_generation=1,
+        conditions=CONDITIONS,
+        url="http://turnout-router.ai.svc/v1",
+        version="5f" * 32,
+        primary="llama3.2",
+        model_count=1,
+        fallback_share=Decimal("0.012"),
+        models=(
+            ModelStatus(
+                name="llama3.2",
+                circuit=CircuitState.HALF_OPEN,
+                health=97,
+                share=HALF,
+                requests_per_minute=Decimal("12.25"),
+                error_rate=Decimal(0),
+                latency=LatencyStatus(mean=timedelta(milliseconds=350), p95=timedelta(seconds=61)),
+                cost_per1k_tokens=Decimal("0.000000000001"),
+                last_warmed=NOW,
+            ),
+        ),
+    ),
+    "key-all": ScopedKeyStatus(
+        observed_generation=1,
+        conditions=CONDITIONS,
+        phase=KeyPhase.ROTATING,
+        secret_name="root",
+        tokens=(TokenStatus(id="7f3a", state=TokenState.DRAINING, issued_at=NOW, last_used_at=NOW),),
+        expires_at=NOW,
+    ),
+    "rollout-least": CanaryRolloutStatus(
+        observed_generation=1,
+        conditions=CONDITIONS,
+        phase=RolloutPhase.HOLDING,
+        step=2,
+        weight=WeightStatus(desired=25, applied=25, observed=Decimal("24.8")),
+        step_started_at=NOW,
+        analysis=(
+            GateStatus(gate=Gate.COST, verdict=GateVerdict.PASS, baseline=HALF, canary=HALF, limit=HALF, message="Ok."),
+        ),
+        decisions=(DecisionStatus(at=NOW, action=Action.HOLD, step=2, weight=25, reason="NoData", message="Wait."),),
+    ),
+}
+COLUMNS = {
+    "group-least": ("NAME MODELS PRIMARY READY FALLBACK AGE", "local 1 llama3.2 True 0.012"),
+    "key-all": ("NAME PHASE SECRET EXPIRES READY AGE", "root Rotating root 2026-11-22T18:00:00Z True"),
+    "rollout-least": (
+        "NAME GROUP MODEL PHASE STEP WEIGHT AGE",
+        "to-llama assistant meta-llama/Llama-3.1-8B Holding 2 25",
+    ),
+}
+SHORT_NAMES = {"group-least": "mg", "key-all": "sk", "rollout-least": "cnr"}
+
+
+@pytest.mark.parametrize("stem", STATUSES)
+def test_a_whole_status_is_stored_and_shown(server: ApiServer, stem: str) -> None:
+    """Every field of a status comes back after server-side apply, and kubectl shows what a person wants."""
+    sample = next(sample for sample in samples("wellformed") if sample.path.stem == stem)
+    kind, status = SHORT_NAMES[stem], STATUSES[stem].to_json()
+    name = sample.manifest["metadata"]["name"]
+    server.kubectl("create", "-f", "-", stdin=sample.text)
     try:
-        header, row = server.kubectl("get", "mg").splitlines()
-        assert header.split() == ["NAME", "MODELS", "PRIMARY", "READY", "FALLBACK", "AGE"]
-        assert row.split()[0] == "local"
-        assert "modelgroup.turnout.dev/local" in server.kubectl("get", "turnout", "-o", "name")
+        identity = {field: sample.manifest[field] for field in ("apiVersion", "kind")} | {"metadata": {"name": name}}
+        apply = ("apply", "--server-side", "--field-manager=turnout", "--subresource=status", "-f", "-")
+        server.kubectl(*apply, stdin=yaml.safe_dump({**identity, "status": status}))
+        stored = server.get(kind, name)
+        assert stored is not None
+        assert stored["status"] == status
+        header, row = (" ".join(line.split()) for line in server.kubectl("get", kind).splitlines())
+        assert header == COLUMNS[stem][0]
+        assert row.startswith(COLUMNS[stem][1])
+        assert f"/{name}" in server.kubectl("get", "turnout", "-o", "name")
     finally:
-        server.kubectl("delete", "mg", "local")
+        server.kubectl("delete", kind, name)
