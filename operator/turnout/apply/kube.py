@@ -7,7 +7,7 @@ package brings login, TLS and connections; its typed models are not used: they d
 import asyncio
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
-from turnout.errors import ConflictError, DeniedError, ClusterError, NotFoundError
+from turnout.errors import ClusterError, ConflictError, DeniedError, NotFoundError
 from turnout.infra.kinds import BY_NAME, Kind
 from turnout.infra.labels import MANAGED_BY, MANAGER, Json
 
@@ -54,7 +54,9 @@ class Kube:
     Every method raises ClusterError or one of its children if the API server does not do it.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, wrote: Callable[[], None] = lambda: None) -> None:
+        """wrote: called for every request that may change something."""
+        self._wrote = wrote
         self._api = ApiClient(configuration)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
 
@@ -77,6 +79,13 @@ class Kube:
             if not more:
                 return Listing(items, int(page["metadata"]["resourceVersion"]))
             query["continue"] = more
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """One object, or None."""
+        try:
+            return await self._json("GET", kind.path(namespace, name), {})
+        except NotFoundError:
+            return None
 
     async def apply(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
         """Server-side apply: our fields become these, whoever had them; the object as it then is."""
@@ -134,6 +143,8 @@ class Kube:
         headers = {"Accept": "application/json", **({"Content-Type": content_type} if content_type else {})}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = f"{configuration.host}{path}?{urllib.parse.urlencode(query)}"
+        if method != "GET":
+            self._wrote()
         try:
             answer = self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT_S)
             data: bytes = answer.read()  # type: ignore[no-untyped-call]
@@ -144,7 +155,7 @@ class Kube:
         return data
 
 
-def connect() -> Kube:
+def connect(wrote: Callable[[], None] = lambda: None) -> Kube:
     """The API server of the cluster that this pod runs in, or of kubectl's configuration. Raises ClusterError."""
     configuration = Configuration()
     try:
@@ -155,7 +166,7 @@ def connect() -> Kube:
     except config.ConfigException as error:
         raise ClusterError(f"no cluster to talk to: {error}") from None
     configuration.retries = 1
-    return Kube(configuration)
+    return Kube(configuration, wrote)
 
 
 def _message(answer: bytes) -> str:

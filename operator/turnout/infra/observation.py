@@ -1,0 +1,113 @@
+"""What is known of running routers, as plain data. Pure; filled by observe and apply, read by infra.status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from turnout.api.modelgroup import CircuitState
+
+SUBSCRIPTIONS = 6
+"""Files of a router that have a version of their own: xds.render.Files."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A provider's refusal of our credential, account or model name.
+
+    Attributes:
+        message: the provider's own, without the credential.
+        at_ms: Unix time in milliseconds.
+    """
+
+    status: int
+    message: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """One lane as one router sees it."""
+
+    lane: str
+    circuit: CircuitState
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class ConfigState:
+    """What one router says of its configuration.
+
+    Attributes:
+        versions: subscription → version that runs; empty text: none yet.
+        rejected: subscription → how many updates Envoy has refused since its start.
+    """
+
+    versions: Mapping[str, str]
+    rejected: Mapping[str, int]
+
+    def runs(self, version: str) -> bool:
+        """Whether everything that this router runs is of that version."""
+        return len(self.versions) == SUBSCRIPTIONS and set(self.versions.values()) == {version}
+
+    def rejects(self, version: str, before: Mapping[str, int]) -> bool:
+        """Whether it has refused a part of that version; before: its counts when the version was not there yet."""
+        return any(
+            self.versions.get(name) != version and count > before.get(name, 0) for name, count in self.rejected.items()
+        )
+
+
+@dataclass(frozen=True)
+class Programmed:
+    """How far a version has come.
+
+    Attributes:
+        version: the wanted one.
+        routers: routers that take traffic.
+        running: those of them that run the version.
+        rejection: why a router refuses it, in Envoy's words; None if none does.
+        failure: why it did not even get as far as the routers; None if it did.
+    """
+
+    version: str
+    routers: int
+    running: int
+    rejection: str | None = None
+    failure: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there are routers, and every one runs the version."""
+        return self.failure is None and 0 < self.routers == self.running
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """How a model did over the last minutes; None: no traffic that could tell."""
+
+    requests_per_minute: Decimal
+    share: Decimal | None = None
+    error_rate: Decimal | None = None
+    mean_ms: Decimal | None = None
+    p95_ms: Decimal | None = None
+    cost_per_1k_tokens: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """How a group did over the last minutes. models: by name, those with traffic; the others had none."""
+
+    fallback_share: Decimal | None = None
+    models: Mapping[str, ModelFigures] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that was seen of a namespace's routers.
+
+    Attributes:
+        lanes: of every router, so a lane may be there several times.
+        figures: by group; a group that is missing had no traffic. None: not watched for long enough to tell.
+    """
+
+    lanes: tuple[LaneState, ...] = ()
+    figures: Mapping[str, GroupFigures] | None = None

@@ -1,0 +1,174 @@
+"""Verdict, progress and what routers show → the status of each object. Pure; shared by both fronts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from turnout.api import ConditionType, ModelGroup
+from turnout.api.modelgroup import CircuitState
+from turnout.api.quantities import format_decimal, format_duration, format_time
+from turnout.decide.ir import Group
+from turnout.decide.keys import KeyState
+from turnout.decide.verdict import Phase, Verdict
+from turnout.infra import conditions
+from turnout.infra.conditions import Condition, fails, holds
+from turnout.infra.labels import Json
+from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Programmed
+
+FIGURES = ("share", "requestsPerMinute", "errorRate", "latency", "costPer1kTokens")
+"""Fields of status.models that come from measurement."""
+
+_WORST = (CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the statuses of a namespace have in common.
+
+    Attributes:
+        url: OPENAI_BASE_URL of the routers.
+        now: aware UTC; only for lastTransitionTime.
+    """
+
+    progress: Programmed
+    seen: Observation
+    url: str
+    now: datetime
+
+
+def group_status(
+    verdict: Verdict, spec: ModelGroup | None, group: Group | None, moment: Moment, old: Mapping[str, Any]
+) -> Json:
+    """Status of a ModelGroup. spec: as the user wrote it, if it can be read; group: as routers run it; old: the status
+    so far, whose figures stay while there are no new ones.
+    """
+    found = [conditions.accepted(verdict), conditions.resolved(verdict)]
+    found.append(conditions.programmed(verdict, moment.progress))
+    found = [*found, *conditions.summary(verdict, found), *_refused(group, moment.seen.lanes)]
+    status: Json = {
+        **_common(verdict, [*found, *conditions.unsupported(verdict)], moment, old),
+        "url": moment.url,
+    }
+    if spec is not None:
+        status |= {"primary": spec.spec.models[0].name, "modelCount": len(spec.spec.models)}
+    if group is None:
+        return status
+    if moment.progress.done:
+        status["version"] = moment.progress.version
+    status["models"] = _models(group, moment.seen, old)
+    share = _fallback_share(group, moment.seen, old)
+    return status if share is None else {**status, "fallbackShare": share}
+
+
+def key_status(verdict: Verdict, state: KeyState | None, moment: Moment, old: Mapping[str, Any]) -> Json:
+    """Status of a ScopedKey. state: None if its spec cannot be read."""
+    found = [conditions.accepted(verdict), conditions.resolved(verdict)]
+    found.append(conditions.programmed(verdict, moment.progress))
+    found += _ready_key(verdict, state, found)
+    status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
+    if state is None:
+        return status
+    phase = state.phase
+    if phase is Phase.ACTIVE and not moment.progress.done and old.get("phase") != Phase.ACTIVE:
+        phase = Phase.PENDING  # issued, but not yet known to every router, so not handed out
+    status |= {"phase": phase.value, "secretName": state.secret_name, "tokens": []}
+    if state.token is not None:
+        issued_at = format_time(state.token.issued_at)
+        token_state = "Pending" if phase is Phase.PENDING else "Active"
+        status["tokens"] = [{"id": state.token.id, "state": token_state, "issuedAt": issued_at}]
+    return {**status, "expiresAt": format_time(state.expires_at)} if state.expires_at else status
+
+
+def rollout_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json:
+    """Status of a CanaryRollout: it has no effect yet, and says so."""
+    found = [conditions.accepted(verdict), conditions.resolved(verdict)]
+    if verdict.problem is None:
+        without_effect = "CanaryRollouts have no effect in this version."
+        found.append(fails(ConditionType.READY, "NotYetSupported", without_effect))
+        found.append(holds(ConditionType.STALLED, "NotYetSupported", without_effect))
+    else:
+        found += conditions.summary(verdict, found)
+    found += conditions.unsupported(verdict)
+    return {**_common(verdict, found, moment, old), "phase": "Pending"}
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two statuses say the same; the API server may order their lists by key."""
+    return _ordered(one) == _ordered(other)
+
+
+def _ordered(status: Mapping[str, Any]) -> Json:
+    lists = {"conditions": "type", "models": "name", "tokens": "id"}
+    return {
+        name: sorted(value, key=lambda entry, key=lists[name]: entry[key]) if name in lists else value  # type: ignore[misc]
+        for name, value in status.items()
+        if value != []
+    }
+
+
+def _common(verdict: Verdict, found: Sequence[Condition], moment: Moment, old: Mapping[str, Any]) -> Json:
+    stamped = conditions.stamped(found, old.get("conditions") or (), generation=verdict.generation, now=moment.now)
+    return {"observedGeneration": verdict.generation, "conditions": stamped}
+
+
+def _ready_key(verdict: Verdict, state: KeyState | None, found: Sequence[Condition]) -> list[Condition]:
+    if verdict.problem is None and state is not None and state.phase is Phase.EXPIRED:
+        message = f"The key expired at {format_time(state.expires_at) if state.expires_at else ''}; routers refuse it."
+        return [fails(ConditionType.READY, "Expired", message), holds(ConditionType.STALLED, "Expired", message)]
+    return conditions.summary(verdict, found)
+
+
+def _refused(group: Group | None, lanes: Sequence[LaneState]) -> list[Condition]:
+    """Which providers refuse our credential, account or model, in their own words: the latest of each model."""
+    latest = {s.lane: s.refusal for s in sorted(lanes, key=lambda s: s.refusal.at_ms if s.refusal else 0) if s.refusal}
+    words = [
+        f"{member.name}: {refusal.status} {refusal.message}".rstrip()
+        for member in (group.members if group else ())
+        if (refusal := latest.get(member.lane.id))
+    ]
+    return [holds(ConditionType.PROVIDER_REFUSED, "ProviderRefused", "; ".join(words))] if words else []
+
+
+def _models(group: Group, seen: Observation, old: Mapping[str, Any]) -> list[Json]:
+    circuits: dict[str, list[CircuitState]] = {}
+    for state in seen.lanes:
+        circuits.setdefault(state.lane, []).append(state.circuit)
+    before = {entry["name"]: entry for entry in old.get("models") or ()}
+    measured = None if seen.figures is None else seen.figures.get(group.name, GroupFigures())
+    entries: list[Json] = []
+    for member in group.members:
+        entry: Json = {"name": member.name}
+        if member.lane.id in circuits:
+            entry["circuit"] = min(circuits[member.lane.id], key=_WORST.index).value
+        if measured is None:
+            known = before.get(member.name, {})
+            entry |= {name: known[name] for name in FIGURES if name in known}
+        else:
+            entry |= _figures(measured.models.get(member.name, ModelFigures(Decimal(0))))
+        entries.append(entry)
+    return entries
+
+
+def _figures(model: ModelFigures) -> Json:
+    entry: Json = {"requestsPerMinute": format_decimal(model.requests_per_minute)}
+    for name, value in (("share", model.share), ("errorRate", model.error_rate)):
+        if value is not None:
+            entry[name] = format_decimal(value)
+    if model.mean_ms is not None and model.p95_ms is not None:
+        entry["latency"] = {"mean": _duration(model.mean_ms), "p95": _duration(model.p95_ms)}
+    if model.cost_per_1k_tokens is not None:
+        entry["costPer1kTokens"] = format_decimal(model.cost_per_1k_tokens)
+    return entry
+
+
+def _fallback_share(group: Group, seen: Observation, old: Mapping[str, Any]) -> str | None:
+    if seen.figures is None:
+        return old.get("fallbackShare")
+    share = seen.figures.get(group.name, GroupFigures()).fallback_share
+    return None if share is None else format_decimal(share)
+
+
+def _duration(milliseconds: Decimal) -> str:
+    return format_duration(timedelta(milliseconds=float(milliseconds)))

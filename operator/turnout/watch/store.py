@@ -1,0 +1,113 @@
+"""Events and listings → what the cluster holds now, by namespace. No I/O; everything happens in one event loop.
+
+Events may be late, double or missing; a listing is the truth, but it may be older than an event that came while it was
+taken. So the resourceVersion decides: it grows with every write (Kubernetes promises since 1.35 that versions compare;
+etcd's always could).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from turnout.apply.kube import Listing
+from turnout.infra.kinds import POD, RESOURCES, SCOPED_KEY, SECRET, WATCHED, Kind
+from turnout.infra.labels import Json, is_ours
+from turnout.infra.pods import ready_pods
+
+Wake = Callable[[str, bool], None]
+Objects = Mapping[str, Json]
+
+
+class Store:
+    """What is known of the cluster.
+
+    Attributes:
+        complete: every kind was listed once. Before, a namespace may look emptier than it is.
+    """
+
+    def __init__(self, wake: Wake) -> None:
+        """wake(namespace, urgent) is called when something changed that a router or a status may depend on."""
+        self._wake = wake
+        self._objects: dict[str, dict[Kind, dict[str, Json]]] = defaultdict(lambda: defaultdict(dict))
+        self._graves: dict[tuple[Kind, str, str], int] = {}
+        self._listed: set[Kind] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every kind was listed."""
+        return self._listed.issuperset(WATCHED)
+
+    def put(self, kind: Kind, obj: Mapping[str, Any]) -> None:
+        """An object as it is now, or was: something older than what is known changes nothing."""
+        meta = obj["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        known = self._objects[namespace][kind].get(name)
+        at_least = max(_version(known) if known else -1, self._graves.get((kind, namespace, name), -1))
+        if _version(obj) <= at_least:
+            return
+        self._objects[namespace][kind][name] = {"apiVersion": kind.api_version, "kind": kind.name, **obj}
+        if known is None or _essence(kind, known) != _essence(kind, obj):
+            self._changed(kind, namespace, urgent=kind == SCOPED_KEY and bool(obj.get("spec", {}).get("revoked")))
+
+    def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
+        """An object that was deleted, as it was last."""
+        meta = obj["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        self._graves[kind, namespace, name] = _version(obj)
+        known = self._objects[namespace][kind].get(name)
+        if known is not None and _version(known) <= _version(obj):
+            del self._objects[namespace][kind][name]
+            # A deleted key must be refused within two seconds, however busy the namespace is.
+            self._changed(kind, namespace, urgent=kind == SCOPED_KEY)
+
+    def replace(self, kind: Kind, listing: Listing) -> None:
+        """All objects of a kind: what is not among them and is not newer than the listing is gone."""
+        for obj in listing.items:
+            self.put(kind, obj)
+        present = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in listing.items}
+        for namespace in list(self._objects):
+            for name, obj in list(self._objects[namespace][kind].items()):
+                if (namespace, name) not in present and _version(obj) <= listing.resource_version:
+                    del self._objects[namespace][kind][name]
+                    self._changed(kind, namespace, urgent=kind == SCOPED_KEY)
+        self._graves = {g: v for g, v in self._graves.items() if g[0] != kind or v > listing.resource_version}
+        self._listed.add(kind)
+
+    def objects(self, namespace: str, kind: Kind) -> Objects:
+        """Objects of a kind in a namespace, by name."""
+        return self._objects[namespace][kind] if namespace in self._objects else {}
+
+    def get(self, namespace: str, kind: Kind, name: str) -> Json | None:
+        """One object, or None."""
+        return self.objects(namespace, kind).get(name)
+
+    def concerns_us(self, namespace: str) -> bool:
+        """Whether a namespace holds anything that users wrote for us, or that we wrote."""
+        return any(self._ours(namespace))
+
+    def namespaces(self) -> tuple[str, ...]:
+        """All namespaces that concern us, sorted."""
+        return tuple(sorted(filter(self.concerns_us, list(self._objects))))
+
+    def _ours(self, namespace: str) -> Iterable[bool]:
+        yield from (bool(self.objects(namespace, kind)) for kind in WATCHED if kind != SECRET)
+        yield from (is_ours(secret) for secret in self.objects(namespace, SECRET).values())
+
+    def _changed(self, kind: Kind, namespace: str, *, urgent: bool) -> None:
+        if kind in RESOURCES or self.concerns_us(namespace):
+            self._wake(namespace, urgent)
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def _essence(kind: Kind, obj: Mapping[str, Any]) -> Any:
+    """What of an object matters: without it every write of a status would wake the loop that wrote it."""
+    meta = obj["metadata"]
+    if kind in RESOURCES:
+        return meta["uid"], meta.get("generation"), "deletionTimestamp" in meta
+    if kind == POD:
+        return ready_pods([obj])
+    rest = {name: value for name, value in obj.items() if name not in ("metadata", "status", "apiVersion", "kind")}
+    return rest, meta["uid"], meta.get("labels"), meta.get("annotations"), meta.get("ownerReferences")
