@@ -247,5 +247,5 @@ Time = Annotated[datetime, _TimeText()]
 Duration = Annotated[timedelta, Within("0s", "3650d")]
 """Any duration that a status may hold."""
 Measure = Annotated[Decimal, Amount("0", "999999999999", 30)]
-"""Any number that a status may hold: rates, shares, cost. 30 digits after the point take any quotient of Decimals, so that a
-status is never refused for its digits."""
+"""Any number that a status may hold: rates, shares, cost. 30 digits after the point take any quotient of Decimals,
+so that a status is never refused for its digits."""
