@@ -206,3 +206,19 @@ def test_a_whole_status_is_stored_and_shown(server: ApiServer, stem: str) -> Non
         assert f"/{name}" in server.kubectl("get", "turnout", "-o", "name")
     finally:
         server.kubectl("delete", kind, name)
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_a_chain_applied_in_another_order_has_that_order(server: ApiServer, how: tuple[str, ...]) -> None:
+    """Models are merged by name; what is applied last still decides which is the primary."""
+    least = next(sample.manifest for sample in samples("wellformed") if sample.path.stem == "group-least")
+    endpoint = least["spec"]["models"][0]["endpoint"]
+    try:
+        for chain in ("abc", "cba", "zcab", "bz"):
+            spec = {"models": [{"name": name, "endpoint": endpoint} for name in chain]}
+            server.kubectl("apply", *how, "-f", "-", stdin=yaml.safe_dump({**least, "spec": spec}))
+            stored = server.get("mg", least["metadata"]["name"])
+            assert stored is not None
+            assert "".join(model["name"] for model in stored["spec"]["models"]) == chain
+    finally:
+        server.kubectl("delete", "mg", least["metadata"]["name"], "--ignore-not-found")
