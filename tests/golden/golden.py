@@ -10,6 +10,7 @@ import yaml
 from pydantic import SecretStr, ValidationError
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
+from turnout.api.problems import problems_of
 from turnout.decide.ir import Router
 from turnout.decide.snapshot import Invalid, Snapshot, Token
 from turnout.xds.compile import Compiled, compile_namespace
@@ -47,9 +48,9 @@ def snapshot(file: Path) -> Snapshot:
     for document in yaml.safe_load_all(file.read_text()):
         kind, name = document["kind"], document["metadata"]["name"]
         try:
-            found[kind].append(KINDS[kind].model_validate(document) if kind in KINDS else document)
+            found[kind].append(KINDS[kind].parse(document) if kind in KINDS else document)
         except ValidationError as error:
-            invalid.append(Invalid(kind, name, error.errors()[0]["msg"]))
+            invalid.append(Invalid(kind, name, "; ".join(f"{p.path}: {p.reason}" for p in problems_of(kind, error))))
     return Snapshot(
         namespace="ai",
         groups=tuple(found["ModelGroup"]),

@@ -35,7 +35,7 @@ def groups(draw: st.DrawFn, name: str) -> ModelGroup:
     """A group of one to four models."""
     chain = [draw(models(f"m{i}")) for i in range(draw(st.integers(1, 4)))]
     spec = {"models": chain, "attemptsPerModel": draw(st.integers(1, 3))}
-    return ModelGroup.model_validate(
+    return ModelGroup.parse(
         {"apiVersion": API, "kind": "ModelGroup", "metadata": {"name": name, "namespace": "ai"}, "spec": spec}
     )
 
@@ -46,7 +46,7 @@ def keys(draw: st.DrawFn, name: str) -> ScopedKey:
     rights = {"scopes": ["*"], "modelGroups": sorted(draw(st.sets(st.sampled_from(NAMES), min_size=1)))}
     limits = {"requestsPerMinute": draw(st.integers(1, 1000))} if draw(st.booleans()) else None
     spec = {**rights, **({"limits": limits} if limits else {})}
-    return ScopedKey.model_validate(
+    return ScopedKey.parse(
         {"apiVersion": API, "kind": "ScopedKey", "metadata": {"name": name, "namespace": "ai"}, "spec": spec}
     )
 

@@ -18,9 +18,7 @@ def compile_group(group: ModelGroup, secrets: Secrets) -> Group | Finding:
         lane = resolve_lane(model, secrets, path=f"spec.models[{position}]")
         if isinstance(lane, Finding):
             return lane
-        members.append(
-            _member(model, lane, primary=position == 0, circuit=model.circuit or spec.circuit, ramp=spec.ramp)
-        )
+        members.append(_member(model, lane, primary=position == 0, circuit=spec.circuit_of(model), ramp=spec.ramp))
     return Group(
         name=group.metadata.name,
         members=tuple(members),
