@@ -5,6 +5,7 @@ taken. So the resourceVersion decides: it grows with every write (Kubernetes pro
 etcd's always could).
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,7 +23,7 @@ class Store:
     """What is known of the cluster.
 
     Attributes:
-        complete: every kind was listed once. Before, a namespace may look emptier than it is.
+        complete: set when every kind was listed once. Before, a namespace may look emptier than it is.
     """
 
     def __init__(self, wake: Wake) -> None:
@@ -31,11 +32,7 @@ class Store:
         self._objects: dict[str, dict[Kind, dict[str, Json]]] = defaultdict(lambda: defaultdict(dict))
         self._graves: dict[tuple[Kind, str, str], int] = {}
         self._listed: set[Kind] = set()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every kind was listed."""
-        return self._listed.issuperset(WATCHED)
+        self.complete = asyncio.Event()
 
     def put(self, kind: Kind, obj: Mapping[str, Any]) -> None:
         """An object as it is now, or was: something older than what is known changes nothing."""
@@ -72,6 +69,8 @@ class Store:
                     self._changed(kind, namespace, urgent=kind == SCOPED_KEY)
         self._graves = {g: v for g, v in self._graves.items() if g[0] != kind or v > listing.resource_version}
         self._listed.add(kind)
+        if self._listed.issuperset(WATCHED):
+            self.complete.set()
 
     def objects(self, namespace: str, kind: Kind) -> Objects:
         """Objects of a kind in a namespace, by name."""

@@ -1,0 +1,118 @@
+"""The operator: kopf's watches, the lister, and for each namespace a worker, a reporter and a watcher of routers."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import kopf
+
+from turnout.apply.kube import connect
+from turnout.errors import UsageError
+from turnout.infra.kinds import POD
+from turnout.infra.pods import ready_pods
+from turnout.observe import health, scrape
+from turnout.observe.health import Health
+from turnout.observe.metrics import Metrics
+from turnout.observe.watcher import RouterWatcher
+from turnout.settings import Settings
+from turnout.watch import handlers
+from turnout.watch.context import Context, filter_module, pod_bootstrap
+from turnout.watch.lister import Lister
+from turnout.watch.store import Store
+from turnout.watch.worker import Worker
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 3
+"""How many resyncs may pass without a finished run while work waits, before /healthz fails."""
+
+
+class Workers:
+    """A worker for each namespace that concerns us, from the moment when everything was listed once."""
+
+    def __init__(self) -> None:
+        self._context: Context | None = None
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def wake(self, namespace: str, urgent: bool) -> None:
+        """Something changed in a namespace."""
+        if self._context is None or not self._context.store.complete.is_set():
+            return  # a half-filled store must not be published; open() wakes all of them
+        worker = self._workers.get(namespace)
+        if worker is None:
+            worker = self._workers[namespace] = Worker(self._context, namespace)
+            self._tasks[namespace] = asyncio.create_task(self._run(worker), name=namespace)
+        worker.waker.wake(urgent=urgent)
+
+    async def open(self, context: Context) -> None:
+        """Wait for the first complete listing, then start."""
+        await context.store.complete.wait()
+        self._context = context
+        for namespace in context.store.namespaces():
+            self.wake(namespace, urgent=True)
+
+    def close(self) -> None:
+        """Stop everywhere; what is half done is done by the next operator."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _run(self, worker: Worker) -> None:
+        assert self._context is not None  # noqa: S101  set before the first worker is made
+        context = self._context
+        watcher = RouterWatcher(
+            context.http,
+            lambda: ready_pods(context.store.objects(worker.namespace, POD).values()),
+            worker.reporter.observe,
+            context.settings.scrape_s,
+        )
+        beside = [asyncio.create_task(work) for work in (worker.reporter.run(), watcher.run())]
+        try:
+            await worker.run()
+        finally:
+            for task in beside:
+                task.cancel()
+            if self._workers.get(worker.namespace) is worker:
+                del self._workers[worker.namespace], self._tasks[worker.namespace]
+                context.metrics.forget(worker.namespace)
+
+
+async def run(settings: Settings) -> None:
+    """Run until a signal ends it. Raises UsageError or ClusterError if it cannot start."""
+    metrics = Metrics()
+    workers = Workers()
+    store = Store(workers.wake)
+    kube = connect(metrics.writes.inc)
+    http = scrape.client()
+    clock = asyncio.get_running_loop().time
+    state = Health(PATIENCE * settings.resync_s, clock)
+    context = Context(kube, store, settings, http, metrics, state, filter_module(), pod_bootstrap())
+    lister = Lister(kube, store, namespace=settings.namespace, resync_s=settings.resync_s)
+    try:
+        server = await health.serve(settings.port, state, metrics)
+    except OSError as error:
+        raise UsageError(f"cannot listen on port {settings.port}: {error.strerror}") from error
+    watching = kopf.operator(
+        registry=handlers.registry(store, lister.want),
+        settings=handlers.kopf_settings(),
+        standalone=True,
+        clusterwide=not settings.namespace,
+        namespaces=[settings.namespace] if settings.namespace else [],
+    )
+    try:
+        await _first_of(watching, lister.run(), workers.open(context))
+    finally:
+        workers.close()
+        await server.cleanup()
+        await http.aclose()
+        kube.close()
+
+
+async def _first_of(watching: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]) -> None:
+    """Run all of them until the watching ends (a signal) or one fails."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(other) for other in others]
+        await watching
+        for task in tasks:
+            task.cancel()

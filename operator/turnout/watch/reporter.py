@@ -1,0 +1,107 @@
+"""What became of a namespace, and what its routers show → statuses. Runs beside the worker, so nothing waits for it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turnout.api import ModelGroup
+from turnout.apply.statuses import StatusOf, write
+from turnout.decide.build import Decision
+from turnout.decide.verdict import Verdict
+from turnout.errors import TurnoutError
+from turnout.infra.kinds import BY_NAME
+from turnout.infra.labels import Json, service_url
+from turnout.infra.observation import Observation, Programmed
+from turnout.infra.status import Moment, group_status, key_status, rollout_status, same
+from turnout.watch.context import Context, now
+from turnout.watch.gather import parse
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A decision and how far it came."""
+
+    decision: Decision
+    progress: Programmed
+
+
+class Reporter:
+    """Writes the statuses of one namespace: at once when a condition or a circuit changed, rarely for mere figures."""
+
+    def __init__(self, context: Context, namespace: str) -> None:
+        self._context = context
+        self._namespace = namespace
+        self._due = asyncio.Event()
+        self._outcome: Outcome | None = None
+        self._seen = Observation()
+        self._figures_written = float("-inf")
+
+    def report(self, outcome: Outcome) -> None:
+        """The worker is done."""
+        self._outcome = outcome
+        self._due.set()
+
+    def failed(self, why: str) -> None:
+        """The worker could not do it; what was decided last still stands."""
+        if self._outcome is not None:
+            progress = replace(self._outcome.progress, failure=why)
+            self.report(replace(self._outcome, progress=progress))
+
+    def observe(self, seen: Observation) -> None:
+        """The routers were looked at."""
+        if seen != self._seen:
+            self._seen = seen
+            self._due.set()
+
+    async def run(self) -> None:
+        """Write for ever. Never raises: what could not be written is tried again."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._write()
+            except TurnoutError as error:
+                log.warning("namespace %s: status: %s", self._namespace, error)
+                asyncio.get_running_loop().call_later(RETRY_S, self._due.set)
+            except Exception:
+                log.exception("namespace %s: status: a bug", self._namespace)
+
+    async def _write(self) -> None:
+        if self._outcome is None:
+            return
+        clock = asyncio.get_running_loop().time
+        figures_due = clock() - self._figures_written >= self._context.settings.figures_s
+        quiet = replace(self._seen, figures=None)
+        wanted = []
+        for verdict in self._outcome.decision.verdicts:
+            live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
+            if live is None:
+                continue
+            old = live.get("status") or {}
+            status = self._status(verdict, live, old, quiet)
+            if figures_due or not same(old, status):
+                status = self._status(verdict, live, old, self._seen)
+            wanted.append(StatusOf(live, status))
+        if await write(self._context.kube, wanted, self._context.seen) and figures_due:
+            self._figures_written = clock()
+
+    def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
+        assert self._outcome is not None  # noqa: S101  only called with one
+        decision = self._outcome.decision
+        moment = Moment(self._outcome.progress, seen, service_url(self._namespace), now())
+        if not verdict.generation:  # of an object that cannot be read
+            verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
+        if verdict.kind == "ModelGroup":
+            spec = parse(ModelGroup, live)
+            readable = spec if isinstance(spec, ModelGroup) else None
+            return group_status(verdict, readable, decision.router.group(verdict.name), moment, old)
+        if verdict.kind == "ScopedKey":
+            state = next((state for state in decision.keys if state.name == verdict.name), None)
+            return key_status(verdict, state, moment, old)
+        return rollout_status(verdict, moment, old)

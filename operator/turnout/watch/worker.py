@@ -1,0 +1,222 @@
+"""One namespace: snapshot → decision → tokens → objects → configuration that runs → Secrets for programs → statuses.
+
+A run is idempotent and begins with what the store holds, so whatever fails is just run again. What is slow (waiting for
+routers, looking at them, writing statuses) never holds up the next configuration.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from turnout.apply import keyring
+from turnout.apply.consumers import hand_out
+from turnout.apply.objects import Applier
+from turnout.apply.publish import Publisher
+from turnout.decide.build import Decision
+from turnout.decide.ir import Router, dump, load
+from turnout.decide.verdict import Phase
+from turnout.errors import ScrapeError, TurnoutError
+from turnout.infra.consumer import abandoned
+from turnout.infra.kinds import BY_NAME, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
+from turnout.infra.labels import KEYRING, ROUTER, STATE, Json, is_ours
+from turnout.infra.objects import decoded, files_secret, router_objects, secret
+from turnout.infra.observation import ConfigState, Programmed
+from turnout.infra.pods import RouterPod, ready_pods
+from turnout.infra.redaction import secrets_of
+from turnout.observe.scrape import base_url, read_config
+from turnout.watch.context import Context, now
+from turnout.watch.gather import Gatherer
+from turnout.watch.reporter import Outcome, Reporter
+from turnout.watch.waker import Waker
+from turnout.xds.compile import Compiled, compile_namespace
+from turnout.xds.place import POD as PLACE
+
+log = logging.getLogger(__name__)
+
+STATE_FILE = "ir.json.gz"
+RETRY_S, RETRY_AT_MOST_S = 1.0, 60.0
+"""Seconds until a failed run is repeated; doubled each time up to the second."""
+SETTLE_RETRY_S = 5.0
+
+
+class Worker:
+    """Keeps one namespace as its resources say."""
+
+    def __init__(self, context: Context, namespace: str) -> None:
+        settings = context.settings
+        self.namespace = namespace
+        self.waker = Waker(quiet_s=settings.quiet_s, at_most_s=settings.at_most_s)
+        self.reporter = Reporter(context, namespace)
+        self._context = context
+        self._gatherer = Gatherer(context.store, namespace)
+        self._applier = Applier(context.kube, self._live, context.seen)
+        self._publisher = Publisher(context.kube, self._read_config, self._pods)
+        self._previous: Router | None = None
+        self._loaded = False
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Work until the namespace is no concern any more."""
+        while self._context.store.concerns_us(self.namespace):
+            await self.waker.wait()
+            self._context.health.begin(self.namespace)
+            try:
+                await self._run_once()
+            except TurnoutError as error:
+                self._failed()
+                log.warning("namespace %s: %s", self.namespace, error)
+                self.reporter.failed(str(error))
+            except Exception:
+                self._failed()
+                log.exception("namespace %s: a bug", self.namespace)
+            else:
+                self._failures = 0
+                self._context.health.done(self.namespace)
+        self._context.health.forget(self.namespace)
+
+    def _failed(self) -> None:
+        self._context.metrics.errors.labels(self.namespace).inc()
+        self.waker.wake_in(min(RETRY_S * 2**self._failures, RETRY_AT_MOST_S))
+        self._failures = min(self._failures + 1, 10)
+
+    async def _run_once(self) -> None:
+        with self._context.metrics.reconcile.time():
+            compiled = await self._compile()
+            decision, version = compiled.decision, compiled.files.version
+            if decision.router.groups:
+                written = await self._publish(compiled)
+            else:
+                written = False
+                await self._prune_router()
+        progress = Programmed(version, 0, 0)
+        if decision.router.groups:
+            progress = await self._settle(compiled, written=written)
+        await self._finish(decision, progress)
+
+    async def _compile(self) -> Compiled:
+        """Decide; issue and drop tokens until nothing is left to. They are kept before anything is done with them."""
+        if not self._loaded:
+            self._previous, self._loaded = self._load(), True
+        while True:
+            snapshot = self._gatherer.snapshot()
+            compiled = await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
+            decision = compiled.decision
+            if not decision.mint and not decision.drop:
+                return compiled
+            tokens = keyring.changed(snapshot.tokens, mint_for=decision.mint, drop=decision.drop, now=now())
+            live = self._context.store.get(self.namespace, SECRET, KEYRING)
+            after = await keyring.save(self._context.kube, live, self.namespace, tokens)
+            if after is not None:
+                self._context.seen(after)
+            elif live is not None:
+                self._context.store.drop(SECRET, live)
+
+    async def _publish(self, compiled: Compiled) -> bool:
+        """Bring objects and configuration to the API server; whether the configuration is a new one."""
+        context, router = self._context, compiled.decision.router
+        *others, deployment = router_objects(
+            self.namespace,
+            context.settings.router,
+            bootstrap=context.bootstrap,
+            wasm=context.wasm,
+            own_namespace=context.settings.own_namespace,
+        )
+        files = files_secret(self.namespace, compiled.files.data)
+        self._publisher.begin()
+        written, *_ = await asyncio.gather(self._applier.apply(files), *map(self._applier.apply, others))
+        await self._applier.apply_deployment(deployment, replicas=context.settings.router.replicas)
+        self._previous = router
+        return written
+
+    async def _settle(self, compiled: Compiled, *, written: bool) -> Programmed:
+        """Wait for the routers; meanwhile keep what they now run for the day on which it is the last good one."""
+        router = compiled.decision.router
+        state = secret(self.namespace, STATE, {STATE_FILE: dump(router)})
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        progress, _ = await asyncio.gather(
+            self._publisher.settle(
+                compiled.files.version,
+                written=written,
+                interrupted=lambda: self.waker.pending,
+                hide=secrets_of(router),
+            ),
+            self._applier.apply(state),
+        )
+        if written and progress.done:
+            self._context.metrics.publish.observe(clock() - start)
+            log.info(
+                "namespace %s: %d routers run %s after %.2f s",
+                self.namespace,
+                progress.routers,
+                progress.version[:12],
+                clock() - start,
+            )
+        return progress
+
+    async def _finish(self, decision: Decision, progress: Programmed) -> None:
+        """Hand out, tidy up, report, and set the alarm for the next time that something happens by itself."""
+        if not progress.done and self.waker.pending:
+            return  # interrupted: the run that follows knows more
+        context = self._context
+        self._context.metrics.programmed.labels(self.namespace).set(progress.done)
+        if progress.done:
+            keys = context.store.objects(self.namespace, SCOPED_KEY)
+            uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
+            await hand_out(context.kube, self._applier, self.namespace, decision, uids, self._secret)
+        await self._prune_consumers(decision)
+        self.reporter.report(Outcome(decision, progress))
+        waits = [context.settings.resync_s]
+        if decision.router.groups and not progress.done:
+            waits.append(SETTLE_RETRY_S)
+        waits += [
+            (state.expires_at - now() + timedelta(milliseconds=50)).total_seconds()
+            for state in decision.keys
+            if state.phase is Phase.ACTIVE and state.expires_at
+        ]
+        self.waker.wake_in(min(waits))
+
+    async def _prune_router(self) -> None:
+        """The last group is gone: remove the router. Issued tokens stay, their keys may still be there."""
+        store = self._context.store
+        objects = [store.get(self.namespace, kind, ROUTER) for kind in reversed(ROUTER_KINDS)]
+        objects.append(store.get(self.namespace, SECRET, STATE))
+        await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
+        self._previous = None
+
+    async def _prune_consumers(self, decision: Decision) -> None:
+        wanted = frozenset(state.secret_name for state in decision.keys)
+        known = {state.name for state in decision.keys}
+        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in known)
+        secrets = self._context.store.objects(self.namespace, SECRET).values()
+        await self._delete(abandoned(secrets, wanted=wanted, kept_keys=kept))
+
+    async def _delete(self, objects: list[Json]) -> None:
+        for obj in objects:
+            await self._context.kube.delete(obj)
+            self._context.store.drop(BY_NAME[obj["kind"]], obj)
+
+    def _load(self) -> Router | None:
+        """What was published last, by whichever operator; without it a broken group has no last good configuration."""
+        state = self._secret(STATE)
+        try:
+            return load(decoded(state)[STATE_FILE]) if state else None
+        except (ValueError, KeyError):
+            log.warning("namespace %s: Secret %s is of another version; starting without it", self.namespace, STATE)
+            return None
+
+    def _live(self, obj: Json) -> Json | None:
+        return self._context.store.get(self.namespace, BY_NAME[obj["kind"]], obj["metadata"]["name"])
+
+    def _secret(self, name: str) -> Json | None:
+        return self._context.store.get(self.namespace, SECRET, name)
+
+    def _pods(self) -> tuple[RouterPod, ...]:
+        return ready_pods(self._context.store.objects(self.namespace, POD).values())
+
+    async def _read_config(self, pod: RouterPod) -> ConfigState:
+        try:
+            return await read_config(self._context.http, base_url(pod))
+        except ScrapeError:
+            self._context.metrics.scrape_errors.inc()
+            raise
