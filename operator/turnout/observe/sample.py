@@ -4,7 +4,6 @@ A counter that fell, or a router that was not there before, began at zero: what 
 that did not answer is missing from that look; the next one catches up, as counters only grow.
 """
 
-from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ _BUCKET = {bound: len(Field) + position for position, bound in enumerate(BOUNDS)
 
 Where = tuple[str, str]
 """Group and model; the model is empty for what is counted by group."""
-Tallies = Mapping[Where, array[float]]
+Tallies = Mapping[Where, list[float]]
 
 
 @dataclass(frozen=True)
@@ -96,16 +95,16 @@ class Sampler:
         """By group, those with traffic; None while too little time has passed."""
         if self._since is None or now - self._since < LEAST_S:
             return None
-        total: dict[Where, array[float]] = defaultdict(_nothing)
+        total: dict[Where, list[float]] = defaultdict(_nothing)
         for looks in self._looks.values():
             for before, after in pairwise(looks):
                 _add_growth(total, before.tallies, after.tallies)
         return figures(total, minutes=min(now - self._since, WINDOW_S) / 60)
 
 
-def tally(samples: Iterable[Sample]) -> dict[Where, array[float]]:
+def tally(samples: Iterable[Sample]) -> dict[Where, list[float]]:
     """The samples that figures are made of, by group and model."""
-    found: dict[Where, array[float]] = defaultdict(_nothing)
+    found: dict[Where, list[float]] = defaultdict(_nothing)
     for sample in samples:
         labels = sample.labels
         counts = found[labels.get("group", ""), labels.get("model", "")]
@@ -134,7 +133,7 @@ def figures(total: Tallies, *, minutes: float) -> dict[str, GroupFigures]:
     return result
 
 
-def _model(counts: array[float], answers: float, minutes: float) -> ModelFigures:
+def _model(counts: list[float], answers: float, minutes: float) -> ModelFigures:
     settled, tokens = counts[Field.MS_COUNT], counts[Field.TOKENS]
     return ModelFigures(
         requests_per_minute=_rounded(counts[Field.ATTEMPTS] / minutes),
@@ -148,11 +147,11 @@ def _model(counts: array[float], answers: float, minutes: float) -> ModelFigures
     )
 
 
-def _nothing() -> array[float]:
-    return array("d", bytes(8 * (len(Field) + len(BOUNDS))))
+def _nothing() -> list[float]:
+    return [0.0] * (len(Field) + len(BOUNDS))
 
 
-def _add_growth(total: dict[Where, array[float]], before: Tallies, after: Tallies) -> None:
+def _add_growth(total: dict[Where, list[float]], before: Tallies, after: Tallies) -> None:
     for where, counts in after.items():
         earlier = before.get(where) or _nothing()
         sums = total[where]
@@ -161,7 +160,7 @@ def _add_growth(total: dict[Where, array[float]], before: Tallies, after: Tallie
                 sums[position] += value - earlier[position] if value > earlier[position] else value
 
 
-def _quantile(events_up_to: array[float], share: float) -> Decimal | None:
+def _quantile(events_up_to: list[float], share: float) -> Decimal | None:
     """From the counts of the buckets, interpolated as Prometheus does it; the last bound for what lies beyond it."""
     rank = share * events_up_to[-1]
     below, events_below = 0.0, 0.0
