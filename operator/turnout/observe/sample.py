@@ -140,7 +140,7 @@ def _model(counts: list[float], answers: float, minutes: float) -> ModelFigures:
         share=_ratio(counts[Field.ANSWERS], answers),
         error_rate=_ratio(counts[Field.FAILED], counts[Field.ATTEMPTS]),
         mean_ms=_rounded(counts[Field.MS_SUM] / settled) if settled else None,
-        p95_ms=_quantile(counts[len(Field) :], 0.95) if settled else None,
+        p95_ms=quantile(counts[len(Field) :], 0.95) if settled else None,
         cost_per_1k_tokens=_rounded(counts[Field.NANO_USD] / 1e6 / tokens)
         if tokens and counts[Field.NANO_USD]
         else None,
@@ -160,7 +160,7 @@ def _add_growth(total: dict[Where, list[float]], before: Tallies, after: Tallies
                 sums[position] += value - earlier[position] if value > earlier[position] else value
 
 
-def _quantile(events_up_to: list[float], share: float) -> Decimal | None:
+def quantile(events_up_to: list[float], share: float) -> Decimal | None:
     """From the counts of the buckets, interpolated as Prometheus does it; the last bound for what lies beyond it."""
     rank = share * events_up_to[-1]
     below, events_below = 0.0, 0.0
