@@ -1,0 +1,108 @@
+//! Circuits shared by all workers of a router: read, change, write if nobody was quicker. Impure: Envoy's shared data.
+//!
+//! Keys: `circuit/LANE` holds `Circuit::to_bytes`; `refusal/LANE` holds "STATUS\tUNIX-MS\tMESSAGE", of any age: it
+//! counts while the circuit's `refused` is not 0. `lanes` holds the ids of the lanes of the newest table, one a line.
+
+use crate::circuit::{Circuit, Rules};
+use crate::host;
+use crate::table::Table;
+use std::fmt::Write;
+
+/// Attempts at a write that other workers keep winning; more than one is rare, 16 never happens.
+const TRIES: usize = 16;
+const LANES: &str = "lanes";
+
+fn key(lane: &str) -> String {
+    ["circuit/", lane].concat()
+}
+
+/// The circuit of a lane.
+pub fn read(lane: &str) -> Circuit {
+    host::shared(&key(lane)).map_or_else(Circuit::default, |(bytes, _)| Circuit::from_bytes(&bytes))
+}
+
+/// Changes a circuit; `change` returns false to leave it as it is. True if it was changed, or needed no change.
+fn update(lane: &str, change: impl Fn(&mut Circuit) -> bool) -> bool {
+    let key = key(lane);
+    for _ in 0..TRIES {
+        let (bytes, cas) = host::shared(&key).unwrap_or_default();
+        let old = Circuit::from_bytes(&bytes);
+        let mut new = old;
+        if !change(&mut new) {
+            return false;
+        }
+        if new == old || host::set_shared(&key, &new.to_bytes(), cas) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Takes a trial of a half-open lane.
+pub fn take_permit(lane: &str, rules: &Rules, now: u64) -> bool {
+    update(lane, |c| c.take_permit(rules, now))
+}
+
+/// Gives back a trial that never happened.
+pub fn give_back(lane: &str) {
+    update(lane, |c| {
+        c.give_back();
+        true
+    });
+}
+
+/// A success of a lane.
+pub fn succeeded(lane: &str, now: u64) {
+    update(lane, |c| {
+        c.succeeded(now);
+        true
+    });
+}
+
+/// A failure of a lane; `shut_ms` as in `Circuit::failed`.
+pub fn failed(lane: &str, rules: &Rules, now: u64, shut_ms: u64) {
+    update(lane, |c| {
+        c.failed(rules, now, shut_ms);
+        true
+    });
+}
+
+/// The provider refused our credential, account or model; kept until the lane's next success.
+pub fn refused(lane: &str, status: u16, now: u64, message: &str) {
+    let record = format!("{}\t{}\t{}", status, now, message);
+    host::set_shared(&["refusal/", lane].concat(), record.as_bytes(), 0);
+    update(lane, |c| {
+        c.refused = u64::from(status);
+        true
+    });
+}
+
+/// Notes the lanes of a new table, so that /lanes can list them; a lane that is new gets its circuit.
+pub fn announce(table: &Table) {
+    let mut ids = String::new();
+    for lane in &table.lanes {
+        let _ = writeln!(ids, "{}", lane.id);
+        if host::shared(&key(&lane.id)).is_none() {
+            host::set_shared(&key(&lane.id), &Circuit::default().to_bytes(), 0);
+        }
+    }
+    host::set_shared(LANES, ids.as_bytes(), 0);
+}
+
+/// The ids of the newest table's lanes.
+pub fn lanes() -> Vec<String> {
+    let (bytes, _) = host::shared(LANES).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().map(str::to_string).collect()
+}
+
+/// The last refusal of a lane: status, message, Unix ms; None after a success.
+pub fn refusal(lane: &str, circuit: &Circuit) -> Option<(u16, String, u64)> {
+    if circuit.refused == 0 {
+        return None;
+    }
+    let (bytes, _) = host::shared(&["refusal/", lane].concat())?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut words = text.splitn(3, '\t');
+    let (status, at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((status, words.next().unwrap_or_default().to_string(), at))
+}

@@ -1,0 +1,172 @@
+//! The chain of one request: which lanes, in which order, chosen before Envoy routes so that a shut lane costs nothing.
+//!
+//! Impure only through `Doors`: circuits, permits and chance come from there.
+
+use crate::circuit::{Door, Rules};
+use crate::table::{Group, Table};
+
+/// A model of a group: indices in `Table::groups` and `Group::models`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Index of the group.
+    pub group: usize,
+    /// Index of the model in it.
+    pub model: usize,
+}
+
+/// What a request asked for, already allowed to its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// A group.
+    Group(usize),
+    /// Models by name, in this order; a group among them is spelt out.
+    Models(Vec<Step>),
+}
+
+/// The circuits, as a chain sees them.
+pub trait Doors {
+    /// What a request finds at this lane (an index of `Table::lanes`).
+    fn door(&mut self, lane: usize, rules: &Rules) -> Door;
+    /// Takes a trial of a half-open lane.
+    fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool;
+    /// A number below `n`.
+    fn draw(&mut self, n: u64) -> u64;
+}
+
+/// What was chosen.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Chain {
+    /// Attempts in order, a lane as often in a row as it may be tried.
+    pub steps: Vec<Step>,
+    /// There is only one lane: it may get one quick retry more.
+    pub alone: bool,
+    /// The lane whose trial was taken; the first of the chain.
+    pub permit: Option<usize>,
+    /// The first attempt was drawn for a model that is not the group's primary.
+    pub canary: bool,
+}
+
+/// Chooses. `attempts`: how often in a row a lane is tried.
+pub fn choose(table: &Table, wish: &Wish, attempts: usize, doors: &mut impl Doors) -> Chain {
+    let mut choice = Choice { table, doors, lanes: Vec::new(), last_resorts: Vec::new(), asked: Vec::new(), soonest: None, permit: None };
+    let mut canary = false;
+    match wish {
+        Wish::Group(index) => {
+            if let Some(group) = table.groups.get(*index) {
+                canary = choice.first(*index, group);
+                choice.fallbacks(*index, group);
+            }
+        }
+        Wish::Models(steps) => steps.iter().for_each(|step| choice.next(*step, steps.len() == 1)),
+    }
+    let (lanes, permit) = choice.close();
+    let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
+    Chain { steps, alone: lanes.len() == 1, permit, canary }
+}
+
+struct Choice<'a, D> {
+    table: &'a Table,
+    doors: &'a mut D,
+    lanes: Vec<Step>,
+    last_resorts: Vec<Step>,
+    asked: Vec<(usize, Option<bool>)>,
+    soonest: Option<(u64, Step)>,
+    permit: Option<usize>,
+}
+
+impl<'a, D: Doors> Choice<'a, D> {
+    /// Draws the first lane among the models with a weight; true if it is not the primary.
+    fn first(&mut self, index: usize, group: &Group) -> bool {
+        let mut open: Vec<(Step, u64)> = Vec::new();
+        for (model, entry) in group.models.iter().enumerate().filter(|(_, m)| m.weight > 0) {
+            let step = Step { group: index, model };
+            match self.door(step) {
+                Some(true) => {
+                    self.lanes = vec![step]; // a trial is for this request, or it would not happen
+                    return model > 0;
+                }
+                Some(false) => open.push((step, entry.weight)),
+                None => {}
+            }
+        }
+        let total = open.iter().fold(0_u64, |sum, (_, weight)| sum.saturating_add(*weight));
+        let mut x = if open.len() > 1 { self.doors.draw(total) } else { 0 };
+        for (step, weight) in open {
+            if x < weight {
+                self.lanes.push(step);
+                return step.model > 0;
+            }
+            x = x.saturating_sub(weight);
+        }
+        false
+    }
+
+    fn fallbacks(&mut self, index: usize, group: &Group) {
+        for (model, entry) in group.models.iter().enumerate() {
+            if entry.fallback {
+                self.next(Step { group: index, model }, false);
+            }
+        }
+    }
+
+    /// Appends a lane if it is open, and not yet in the chain. A lane that is `wanted` by name is not left to the ramp.
+    fn next(&mut self, step: Step, wanted: bool) {
+        if self.knows(step) {
+            return;
+        }
+        if self.door(step).is_some() {
+            self.lanes.push(step);
+        } else if wanted && self.last_resorts.contains(&step) {
+            self.last_resorts.clear();
+            self.lanes.push(step);
+        }
+    }
+
+    /// The end: lanes that are only good as a last resort; and if there is none at all, the one that opens soonest.
+    fn close(mut self) -> (Vec<Step>, Option<usize>) {
+        for step in std::mem::take(&mut self.last_resorts) {
+            if !self.knows(step) {
+                self.lanes.push(step);
+            }
+        }
+        if let (true, Some((_, step))) = (self.lanes.is_empty(), self.soonest) {
+            self.lanes.push(step);
+        }
+        (self.lanes, self.permit)
+    }
+
+    /// Whether a request may pass: Some(true) on a trial. Each lane is asked once: a ramp is one draw, not two.
+    fn door(&mut self, step: Step) -> Option<bool> {
+        let model = self.table.groups.get(step.group)?.models.get(step.model)?;
+        if let Some((_, answer)) = self.asked.iter().find(|(lane, _)| *lane == model.lane) {
+            return *answer;
+        }
+        let answer = self.ask(step, model.lane, &model.rules);
+        self.asked.push((model.lane, answer));
+        answer
+    }
+
+    fn ask(&mut self, step: Step, lane: usize, rules: &Rules) -> Option<bool> {
+        match self.doors.door(lane, rules) {
+            Door::Open => return Some(false),
+            // a trial only as the first of a chain, so that it really happens
+            Door::Permit if self.lanes.is_empty() && self.permit.is_none() && self.doors.take_permit(lane, rules) => {
+                self.permit = Some(lane);
+                return Some(true);
+            }
+            Door::Permit | Door::Ramping => self.last_resorts.push(step),
+            Door::Shut(until) => {
+                if self.soonest.map_or(true, |(best, _)| until < best) {
+                    self.soonest = Some((until, step));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the chain has this lane already; two models may share one.
+    fn knows(&self, step: Step) -> bool {
+        let lane = |s: &Step| self.table.groups.get(s.group).and_then(|g| g.models.get(s.model)).map(|m| m.lane);
+        self.lanes.iter().any(|known| lane(known) == lane(&step))
+    }
+}

@@ -1,0 +1,165 @@
+//! The circuit breaker of a lane: a pure state machine. Time comes in as milliseconds; `breaker` shares it among workers.
+//!
+//! Closed → open after `failures` in a row → after `recovery` half-open: at most `permits` trials until one has an
+//! outcome → closed, with its share of the traffic rising over `ramp`; or open again.
+
+/// What a group asks of a circuit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Failures in a row that open it.
+    pub failures: u64,
+    /// Milliseconds that it stays open.
+    pub recovery_ms: u64,
+    /// Trials at a time while half-open.
+    pub permits: u64,
+    /// Milliseconds over which a closed-again lane takes its share back.
+    pub ramp_ms: u64,
+}
+
+/// A permit whose trial never came to an end (its worker crashed) is forgotten after this.
+pub const PERMIT_LOST_MS: u64 = 120_000;
+
+/// The state of one lane. `until` 0: closed; later than now: open; else half-open.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Circuit {
+    /// Failures in a row, while closed.
+    pub fails: u64,
+    /// Unix ms until which it is open; 0 when closed.
+    pub until: u64,
+    /// Trials under way, while half-open.
+    pub permits: u64,
+    /// Unix ms of the last permit.
+    pub granted: u64,
+    /// Unix ms since which it is closed again and its share rises; 0 when there is no ramp.
+    pub ramp: u64,
+    /// The status with which the provider last refused our credential, account or model; 0 after a success.
+    pub refused: u64,
+}
+
+/// Whether a request may go through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// Go.
+    Open,
+    /// Closed circuit, but this request is not of the share that the ramp lets in.
+    Ramping,
+    /// Half-open, and a trial is free: `take_permit` first.
+    Permit,
+    /// Open until that time (Unix ms), or half-open with every trial taken.
+    Shut(u64),
+}
+
+/// How a circuit reads, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Requests pass.
+    Closed,
+    /// None passes.
+    Open,
+    /// Trials pass.
+    HalfOpen,
+}
+
+impl Circuit {
+    /// The state at `now` (Unix ms).
+    pub fn state(&self, now: u64) -> State {
+        match self.until {
+            0 => State::Closed,
+            until if until > now => State::Open,
+            _ => State::HalfOpen,
+        }
+    }
+
+    /// What a request arriving now finds. `draw(n)` gives a number below n, for the ramp.
+    pub fn door(&self, rules: &Rules, now: u64, draw: impl FnOnce(u64) -> u64) -> Door {
+        match self.state(now) {
+            State::Open => Door::Shut(self.until),
+            State::HalfOpen if self.permits < rules.permits || self.permits_lost(now) => Door::Permit,
+            State::HalfOpen => Door::Shut(now),
+            State::Closed => {
+                let since = now.saturating_sub(self.ramp);
+                let rising = self.ramp > 0 && since < rules.ramp_ms;
+                if rising && draw(rules.ramp_ms) >= since.max(rules.ramp_ms / 20) {
+                    return Door::Ramping;
+                }
+                Door::Open
+            }
+        }
+    }
+
+    /// Takes a trial; false if there is none to take.
+    pub fn take_permit(&mut self, rules: &Rules, now: u64) -> bool {
+        if self.permits_lost(now) {
+            self.permits = 0;
+        }
+        if self.state(now) != State::HalfOpen || self.permits >= rules.permits {
+            return false;
+        }
+        self.permits = self.permits.saturating_add(1);
+        self.granted = now;
+        true
+    }
+
+    /// Gives a trial back whose request never reached the lane.
+    pub fn give_back(&mut self) {
+        self.permits = self.permits.saturating_sub(1);
+    }
+
+    /// A success. It closes a half-open circuit and starts the ramp; one that comes late, while open, changes nothing.
+    pub fn succeeded(&mut self, now: u64) {
+        self.refused = 0;
+        match self.state(now) {
+            State::Closed => self.fails = 0,
+            State::HalfOpen => *self = Circuit { ramp: now, ..Circuit::default() },
+            State::Open => {}
+        }
+    }
+
+    /// A failure. `shut_ms`: the provider asked for so long a pause; 0: it did not. One that comes while open counts not.
+    pub fn failed(&mut self, rules: &Rules, now: u64, shut_ms: u64) {
+        if shut_ms > 0 {
+            self.open(self.until.max(now.saturating_add(shut_ms)));
+            return;
+        }
+        match self.state(now) {
+            State::Open => {}
+            State::HalfOpen => self.open(now.saturating_add(rules.recovery_ms)),
+            State::Closed => {
+                self.fails = self.fails.saturating_add(1);
+                if self.fails >= rules.failures {
+                    self.open(now.saturating_add(rules.recovery_ms));
+                }
+            }
+        }
+    }
+
+    /// Whether the share is still rising.
+    pub fn is_ramping(&self, rules: &Rules, now: u64) -> bool {
+        self.until == 0 && self.ramp > 0 && now.saturating_sub(self.ramp) < rules.ramp_ms
+    }
+
+    fn open(&mut self, until: u64) {
+        *self = Circuit { until, refused: self.refused, ..Circuit::default() };
+    }
+
+    fn permits_lost(&self, now: u64) -> bool {
+        now > self.granted.saturating_add(PERMIT_LOST_MS)
+    }
+
+    /// The bytes kept in shared data: six little-endian numbers.
+    pub fn to_bytes(self) -> [u8; 48] {
+        let mut out = [0; 48];
+        let fields = [self.fails, self.until, self.permits, self.granted, self.ramp, self.refused];
+        for (slot, field) in out.chunks_exact_mut(8).zip(fields) {
+            slot.copy_from_slice(&field.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads `to_bytes` back; what is missing is 0.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut fields = bytes.chunks_exact(8).map(|c| <[u8; 8]>::try_from(c).map_or(0, u64::from_le_bytes));
+        let mut next = || fields.next().unwrap_or(0);
+        Circuit { fails: next(), until: next(), permits: next(), granted: next(), ramp: next(), refused: next() }
+    }
+}

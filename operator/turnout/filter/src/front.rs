@@ -1,0 +1,311 @@
+//! The front role: who asks for what, what that key may, the chain; at the end the request's statistics. One per request.
+
+use crate::body::{Body, Scanner};
+use crate::breaker;
+use crate::chain::{choose, Doors, Wish};
+use crate::circuit::{Door, Rules};
+use crate::host::{self, Buffer, Map};
+use crate::limits;
+use crate::metrics::{count, Metric};
+use crate::replies::{self, Reply};
+use crate::request::{self, Request, Shared};
+use crate::rights::{self, Endpoint};
+use crate::table::{Group, Key, Table};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Bytes of a body read at a time, so that a large one needs no large memory.
+const PIECE: usize = 256 * 1024;
+/// Bytes of a body per prompt token, for the reservation: English is about 4, JSON around it makes it less.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Completion tokens reserved for a request that names no maximum.
+const DEFAULT_COMPLETION: u64 = 500;
+
+/// What the filter does with a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Passes on.
+    Continue = 0,
+    /// Holds.
+    Pause = 1,
+}
+
+/// The front of one request.
+pub struct Front {
+    context: u32,
+    table: Rc<Table>,
+    key: String,
+    path: &'static str,
+    scanner: Option<Scanner>,
+    read: usize,
+    started: u64,
+    request: Option<Shared>,
+    code: u16,
+}
+
+impl Front {
+    /// The front of the request with this context's number.
+    pub fn new(context: u32, table: Rc<Table>) -> Self {
+        Front { context, table, key: String::new(), path: "", scanner: None, read: 0, started: 0, request: None, code: 0 }
+    }
+
+    /// Path, method and key; a request that may go on waits for its body.
+    pub fn on_request_headers(&mut self, end: bool) -> Action {
+        self.started = host::now_ms();
+        let headers = host::headers(Map::Request);
+        let (method, path, client) = (headers.get(":method"), headers.get(":path"), headers.get("x-turnout-client"));
+        match self.admit(method, path, client) {
+            Ok(Endpoint::Provider(path)) => {
+                self.path = path;
+                self.scanner = Some(Scanner::default());
+                if end {
+                    return self.on_request_body(0, true);
+                }
+                Action::Pause
+            }
+            Ok(Endpoint::Models) => self.answer(|t, key| replies::models(t, key)),
+            Ok(Endpoint::Verify) => self.answer(|_, key| replies::verify(key)),
+            Err(reply) => self.reply(&reply),
+        }
+    }
+
+    /// The body: read as it comes, held until its end, because the model may stand last.
+    pub fn on_request_body(&mut self, size: usize, end: bool) -> Action {
+        let scanner = match &mut self.scanner {
+            Some(scanner) => scanner,
+            None => return Action::Pause, // answered already
+        };
+        while self.read < size {
+            let piece = host::buffer(Buffer::Request, self.read, PIECE.min(size.saturating_sub(self.read)));
+            if piece.is_empty() {
+                break;
+            }
+            self.read = self.read.saturating_add(piece.len());
+            scanner.feed(&piece);
+        }
+        if !end {
+            return Action::Pause;
+        }
+        match self.scanner.take().map(Scanner::finish) {
+            Some(Ok(body)) => self.begin(&body),
+            Some(Err(refusal)) => self.reply(&replies::bad_body(refusal)),
+            None => Action::Pause,
+        }
+    }
+
+    /// Trailers end a body that did not.
+    pub fn on_request_trailers(&mut self) -> Action {
+        match self.scanner {
+            Some(_) => self.on_request_body(self.read, true),
+            None => Action::Continue,
+        }
+    }
+
+    /// The answer's headers on their way to the client.
+    pub fn on_response_headers(&mut self) -> Action {
+        let headers = host::headers(Map::Response);
+        self.code = headers.get(":status").parse().unwrap_or(0);
+        if let Some(key) = self.table.keys.get(&self.key) {
+            limits::rename(&headers, key);
+        }
+        for ours in ["x-turnout-retry", "x-turnout-wait"] {
+            if !headers.get(ours).is_empty() {
+                host::drop_header(Map::Response, ours);
+            }
+        }
+        if let Some(Ok(request)) = self.request.as_ref().map(|r| r.try_borrow()) {
+            if let Some(model) = request.current.map(|c| c.step).or(request.step).and_then(|s| request.model(s)) {
+                host::set_header(Map::Response, "x-turnout-model", &model.name);
+            }
+            if request.begun > 0 {
+                host::set_header(Map::Response, "x-turnout-attempts", &request.begun.to_string());
+            }
+            if !request.tried.is_empty() {
+                host::set_header(Map::Response, "x-turnout-fallback", &request.tried);
+            }
+        }
+        Action::Continue
+    }
+
+    /// The end: statistics; a trial that never happened is given back.
+    pub fn on_delete(&mut self) {
+        request::forget(self.context);
+        let elapsed = host::now_ms().saturating_sub(self.started);
+        let shared = match self.request.take() {
+            Some(shared) => shared,
+            None => return self.count_refused(elapsed),
+        };
+        if let Ok(mut request) = shared.try_borrow_mut() {
+            request.over = true;
+            if let Some(lane) = request.chain.permit.take().and_then(|l| request.table.lanes.get(l)) {
+                breaker::give_back(&lane.id);
+            }
+            self.count(&request, elapsed);
+        };
+    }
+
+    fn key(&self) -> Option<&Key> {
+        self.table.keys.get(&self.key)
+    }
+
+    /// What this path and key come to.
+    fn admit(&mut self, method: &str, path: &str, client: &str) -> Result<Endpoint, Reply> {
+        self.key = client.rsplit_once('/').map_or(client, |(key, _)| key).to_string();
+        let key = self.key().ok_or_else(replies::unknown_key)?;
+        if rights::is_expired(key, self.started) {
+            return Err(replies::expired_key());
+        }
+        let bare = path.split('?').next().unwrap_or_default();
+        let endpoint = Endpoint::of(path).ok_or_else(|| replies::unknown_path(method, bare))?;
+        if method != endpoint.method() {
+            return Err(replies::wrong_method(method, bare, endpoint.method()));
+        }
+        match rights::missing_scope(key, endpoint) {
+            Some(scope) => Err(replies::missing_scope(scope)),
+            None => Ok(endpoint),
+        }
+    }
+
+    fn answer(&mut self, reply: impl FnOnce(&Table, &Key) -> Reply) -> Action {
+        let reply = self.key().map_or_else(replies::unknown_key, |key| reply(&self.table, key));
+        self.reply(&reply)
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Action {
+        self.scanner = None;
+        host::set_header(Map::Request, "x-turnout-reply", "1"); // the body is complete: Envoy passes it as it is
+        let json = ("content-type", "application/json");
+        match reply.allow {
+            Some(method) => host::reply(reply.status, &[json, ("allow", method)], &reply.body),
+            None => host::reply(reply.status, &[json], &reply.body),
+        }
+        Action::Pause
+    }
+
+    /// The body is known: model, chain, and what Envoy needs to know of them.
+    fn begin(&mut self, body: &Body) -> Action {
+        let table = self.table.clone();
+        let wish = match self.key().map(|key| rights::resolve(&table, key, &body.model)) {
+            Some(Ok(wish)) => wish,
+            Some(Err(denied)) => return self.reply(&replies::denied(&denied)),
+            None => return self.reply(&replies::unknown_key()),
+        };
+        let index = match &wish {
+            Wish::Group(group) => *group,
+            Wish::Models(steps) => steps.first().map_or(usize::MAX, |s| s.group),
+        };
+        let group = match table.groups.get(index) {
+            Some(group) => group,
+            None => return self.reply(&replies::unknown_key()),
+        };
+        let mut doors = Circuits { table: &table, now: self.started };
+        let chain = choose(&table, &wish, group.attempts, &mut doors);
+        let request = self.request(body, index, chain);
+        self.announce(&request, group, body);
+        let shared = Rc::new(RefCell::new(request));
+        request::register(self.context, &shared);
+        self.request = Some(shared);
+        Action::Continue
+    }
+
+    fn request(&self, body: &Body, group: usize, chain: crate::chain::Chain) -> Request {
+        Request {
+            table: self.table.clone(),
+            key: self.key.clone(),
+            group,
+            chain,
+            begun: 0,
+            path: self.path,
+            length: self.read as u64,
+            span: body.span,
+            stream: body.stream,
+            started: self.started,
+            tried: String::new(),
+            failed: 0,
+            last: None,
+            waited: false,
+            step: None,
+            usage: Default::default(),
+            cost: 0,
+            answered: false,
+            current: None,
+            over: false,
+        }
+    }
+
+    /// Headers for the rate limits and the router, and the first cluster.
+    fn announce(&self, request: &Request, group: &Group, body: &Body) {
+        let set = |name: &str, value: &str| host::set_header(Map::Request, name, value);
+        if let Some(lane) = request.step_of(0).and_then(|s| request.lane(s)) {
+            host::set_property(request::NEXT, request.cluster(lane).as_bytes());
+        }
+        let completion = if self.path == "/embeddings" { 0 } else { DEFAULT_COMPLETION };
+        let reserve = (self.read as u64 / BYTES_PER_TOKEN).saturating_add(body.most_tokens.unwrap_or(completion)).max(1);
+        set("x-turnout-key", &self.key);
+        set("x-turnout-reserve", &reserve.min(u64::from(u32::MAX)).to_string());
+        set("x-envoy-max-retries", &request.retries().to_string());
+        if !request.holds() {
+            set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().to_string());
+        }
+        set("x-turnout-group", &group.name);
+    }
+
+    fn count_refused(&self, elapsed: u64) {
+        count(Metric::Requests, &["", class(self.code)], 1);
+        count(Metric::RequestMs, &[""], elapsed);
+    }
+
+    fn count(&self, request: &Request, elapsed: u64) {
+        let group = request.group().map(|g| g.name.as_str()).unwrap_or_default();
+        count(Metric::Requests, &[group, class(self.code)], 1);
+        count(Metric::RequestMs, &[group], elapsed);
+        if !request.answered {
+            return;
+        }
+        let model = request.step.and_then(|s| request.model(s)).map(|m| m.name.as_str()).unwrap_or_default();
+        let tags = [group, model, request.key.as_str()];
+        if request.failed > 0 {
+            count(Metric::FallbackRequests, &[group], 1);
+        }
+        count(Metric::KeyRequests, &tags, 1);
+        count(Metric::TokensIn, &tags, request.usage.input);
+        count(Metric::TokensCached, &tags, request.usage.cached);
+        count(Metric::TokensOut, &tags, request.usage.output);
+        count(Metric::CostNanoUsd, &tags, request.cost.saturating_add(500) / 1_000);
+    }
+}
+
+/// Status → its class; 499 for a client that went away before any answer.
+fn class(code: u16) -> &'static str {
+    match code {
+        0 => "499",
+        429 => "429",
+        100..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// The shared circuits, at the time of one request.
+struct Circuits<'a> {
+    table: &'a Table,
+    now: u64,
+}
+
+impl Doors for Circuits<'_> {
+    fn door(&mut self, lane: usize, rules: &Rules) -> Door {
+        match self.table.lanes.get(lane) {
+            Some(lane) => breaker::read(&lane.id).door(rules, self.now, crate::cell::draw),
+            None => Door::Shut(u64::MAX),
+        }
+    }
+
+    fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool {
+        self.table.lanes.get(lane).map_or(false, |lane| breaker::take_permit(&lane.id, rules, self.now))
+    }
+
+    fn draw(&mut self, n: u64) -> u64 {
+        crate::cell::draw(n)
+    }
+}

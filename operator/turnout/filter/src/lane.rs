@@ -1,0 +1,167 @@
+//! The lane role: one attempt at one provider. This file sends the request; `answer` judges what comes back.
+
+use crate::answer::Phase;
+use crate::breaker;
+use crate::front::Action;
+use crate::host::{self, Buffer, Map};
+use crate::judge::Judge;
+use crate::metrics::Outcome;
+use crate::request::{self, Current, Request, Shared};
+use crate::table::Lane;
+use std::cell::RefMut;
+
+/// An attempt.
+pub struct Attempt {
+    pub(crate) context: u32,
+    pub(crate) request: Option<Shared>,
+    pub(crate) phase: Phase,
+    pub(crate) judge: Option<Judge>,
+    pub(crate) read: usize,
+    /// Unix ms of the last bytes of a stream.
+    pub(crate) last: u64,
+    pub(crate) ended: bool,
+    pub(crate) status: u16,
+    spliced: bool,
+}
+
+impl Attempt {
+    /// The attempt with this context's number.
+    pub fn new(context: u32) -> Self {
+        let phase = Phase::Sending;
+        Attempt { context, request: None, phase, judge: None, read: 0, last: 0, ended: false, status: 0, spliced: false }
+    }
+
+    /// Finds the request, writes this provider's part of it, and where Envoy goes if this attempt fails.
+    pub fn on_request_headers(&mut self) -> Action {
+        self.request = request::find();
+        let now = host::now_ms();
+        let sent = self.with(|r, context| {
+            settle_silent(r, now);
+            let n = r.begun;
+            let step = r.step_of(n).filter(|_| n < r.chain.steps.len() || spare_helps(r));
+            let step = match step {
+                Some(step) => step,
+                None => return 504,
+            };
+            if let (Some(left), Some(why)) = (r.step, r.last) {
+                r.left(left, why);
+            }
+            r.begun = n.saturating_add(1);
+            r.current = Some(Current { context, step, first: n == 0, started: now });
+            match r.lane(step) {
+                Some(lane) if host::property("xds\0cluster_name") == r.cluster(lane).as_bytes() => send(r, n, lane),
+                _ => return 503, // Envoy went elsewhere than we said: never with this credential
+            }
+            200
+        });
+        match sent {
+            Some(200) => Action::Continue,
+            Some(status) => refuse(status),
+            None => refuse(503), // another VM's request (a crash, another version of this module)
+        }
+    }
+
+    /// Puts this provider's model name in the place of the client's: nothing else of the body changes.
+    pub fn on_request_body(&mut self, size: usize, end: bool) -> Action {
+        if self.spliced {
+            return Action::Continue;
+        }
+        let found = self.with(|r, _| {
+            let lane = r.current.and_then(|c| r.lane(c.step));
+            lane.map(|lane| (r.span, lane.upstream.clone()))
+        });
+        let ((from, to), upstream) = match found.flatten() {
+            Some(found) => found,
+            None => return Action::Pause,
+        };
+        let (from, to) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(to).unwrap_or(usize::MAX));
+        if size < to {
+            return if end { refuse(503) } else { Action::Pause };
+        }
+        let mut head = host::buffer(Buffer::Request, 0, from); // Envoy replaces only the beginning of a buffer
+        head.extend_from_slice(upstream.as_bytes());
+        host::set_buffer(Buffer::Request, 0, to, &head);
+        self.spliced = true;
+        Action::Continue
+    }
+
+    /// The end of the attempt: with an outcome long ago, or without any answer.
+    pub fn on_delete(&mut self) {
+        let (now, flowing) = (host::now_ms(), self.phase == Phase::Flowing);
+        let content = self.judge.as_ref().map_or(false, Judge::has_content);
+        self.with(|r, context| {
+            let current = match r.current.filter(|c| c.context == context) {
+                Some(current) => current,
+                None => return,
+            };
+            let outcome = match () {
+                _ if r.over => Outcome::HungUp,
+                _ if flowing || content => Outcome::Truncated,
+                _ if r.is_late(&current, now) => Outcome::Timeout,
+                _ => Outcome::Connection,
+            };
+            r.settle(context, outcome, 0, outcome.word());
+        });
+    }
+
+    /// Runs `f` with the request and this context's number; None without a request.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Request, u32) -> R) -> Option<R> {
+        let mut request: RefMut<Request> = self.request.as_ref()?.try_borrow_mut().ok()?;
+        Some(f(&mut request, self.context))
+    }
+}
+
+/// An attempt whose end has not been told yet, and which is over: Envoy has begun the next one.
+fn settle_silent(r: &mut Request, now: u64) {
+    if let Some(current) = r.current {
+        let outcome = if r.is_late(&current, now) { Outcome::Timeout } else { Outcome::Connection };
+        r.settle(current.context, outcome, 0, outcome.word());
+    }
+}
+
+/// Whether a lane alone gets its one try more: after what is surely passing, or after the wait that it asked for.
+fn spare_helps(r: &Request) -> bool {
+    r.waited || matches!(r.last, Some(Outcome::Connection | Outcome::Truncated))
+}
+
+/// Headers of the request to this provider. Envoy hands the same headers to each attempt, so all are written each time.
+fn send(r: &Request, n: usize, lane: &Lane) {
+    let set = |name: &str, value: &str| host::set_header(Map::Request, name, value);
+    set(":path", &[lane.prefix.as_str(), r.path].concat());
+    set(":authority", &lane.authority);
+    let header = lane.credential.as_ref().map_or("authorization", |(name, _)| name.as_str());
+    let before = n.checked_sub(1).and_then(|b| r.step_of(b)).and_then(|s| r.lane(s)).and_then(|l| l.credential.as_ref());
+    match before {
+        Some((name, _)) if name != header => host::drop_header(Map::Request, name),
+        _ => {}
+    }
+    match &lane.credential {
+        Some((name, value)) => set(name, value),
+        None => host::drop_header(Map::Request, header),
+    }
+    let name = r.span.1.saturating_sub(r.span.0);
+    let length = r.length.saturating_sub(name).saturating_add(lane.upstream.len() as u64);
+    set("content-length", &length.to_string());
+    if r.holds() {
+        set("x-turnout-hop", &lane.cluster);
+        set("x-turnout-first-ms", &r.deadline_ms().to_string());
+        return;
+    }
+    let next = r.step_of(n.saturating_add(1)).and_then(|s| r.lane(s)).map(|l| l.cluster.as_str());
+    if let Some(cluster) = next.filter(|c| *c != lane.cluster) {
+        host::set_property(request::NEXT, cluster.as_bytes());
+    }
+}
+
+/// Ends the request: Envoy passes an upstream filter's answer to the client, unretried, in the shape of its status.
+pub(crate) fn refuse(status: u16) -> Action {
+    host::reply(status, &[], "");
+    Action::Pause
+}
+
+/// A refusal of ours, or of what we are to the provider, noted for the operator.
+pub(crate) fn note_refusal(r: &Request, status: u16, message: &str) {
+    if let Some(lane) = r.current.and_then(|c| r.lane(c.step)) {
+        breaker::refused(&lane.id, status, host::now_ms(), message);
+    }
+}

@@ -1,0 +1,43 @@
+//! Turnout's filter: one Wasm module for stock Envoy, in three roles that share one VM per worker, and so memory.
+//!
+//! - **front** (listener): which key asks for what, what it may, and the chain of lanes for this request, chosen before
+//!   Envoy routes; at the end the request's statistics.
+//! - **lane** (the router's upstream filter, once for each attempt): path, host, credential and model name of this
+//!   provider; the judge, which holds an answer until it is known to be one; usage, cost, and the lane's circuit.
+//! - **status** (second listener): the circuits as JSON, and drain.
+//!
+//! Nothing in here may panic: Envoy would throw the worker's VM away, and with it the requests that it holds. So: no
+//! indexing, no unwrap, saturating arithmetic. Everything that reads bytes from outside is fuzzed (`fuzz.sh`).
+#![deny(missing_docs, unused_must_use)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::string_slice))]
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+pub mod answer;
+pub mod body;
+pub mod breaker;
+pub mod cell;
+pub mod chain;
+pub mod circuit;
+pub mod cost;
+pub mod entry;
+pub mod facts;
+pub mod front;
+pub mod headers;
+#[cfg_attr(not(target_arch = "wasm32"), path = "fake.rs")]
+pub mod host;
+pub mod json;
+pub mod judge;
+pub mod lane;
+pub mod limits;
+pub mod metrics;
+pub mod replies;
+pub mod refusal;
+pub mod request;
+pub mod rights;
+pub mod sse;
+pub mod status;
+pub mod table;
+pub mod text;
+pub mod watch;

@@ -1,0 +1,162 @@
+//! The filter's metrics: one list of names, kinds and tags; each series defined once per worker, then counted by number.
+//!
+//! In Envoy a series is `wasmcustom.NAME;tag=value;…`. Series are bounded by groups, models, keys and the words below.
+
+use crate::cell::{Cell, Numbered};
+use crate::host::{self, MetricKind};
+
+/// A metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Metric {
+    /// Attempts by how they ended.
+    Attempts,
+    /// Milliseconds of an attempt from its start to its end.
+    AttemptMs,
+    /// Milliseconds of an attempt to a stream's first content.
+    FirstTokenMs,
+    /// Attempts given up for the next one, by why; `model` is the one left.
+    Fallbacks,
+    /// Requests by status class.
+    Requests,
+    /// Milliseconds of a request from its start to its end.
+    RequestMs,
+    /// Requests that were answered after at least one fallback.
+    FallbackRequests,
+    /// Answered requests of a key.
+    KeyRequests,
+    /// Prompt tokens.
+    TokensIn,
+    /// Prompt tokens that the provider had cached.
+    TokensCached,
+    /// Completion tokens.
+    TokensOut,
+    /// Cost in billionths of a US dollar.
+    CostNanoUsd,
+}
+
+impl Metric {
+    fn shape(self) -> (&'static str, MetricKind, &'static [&'static str]) {
+        use MetricKind::{Counter, Histogram};
+        const USAGE: &[&str] = &["group", "model", "key"];
+        match self {
+            Metric::Attempts => ("turnout_attempts", Counter, &["group", "model", "arm", "attempt", "result"]),
+            Metric::AttemptMs => ("turnout_attempt_milliseconds", Histogram, &["group", "model", "arm", "attempt"]),
+            Metric::FirstTokenMs => ("turnout_first_token_milliseconds", Histogram, &["group", "model", "arm"]),
+            Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "reason"]),
+            Metric::Requests => ("turnout_requests", Counter, &["group", "code"]),
+            Metric::RequestMs => ("turnout_request_milliseconds", Histogram, &["group"]),
+            Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),
+            Metric::KeyRequests => ("turnout_key_requests", Counter, USAGE),
+            Metric::TokensIn => ("turnout_tokens_in", Counter, USAGE),
+            Metric::TokensCached => ("turnout_tokens_cached", Counter, USAGE),
+            Metric::TokensOut => ("turnout_tokens_out", Counter, USAGE),
+            Metric::CostNanoUsd => ("turnout_cost_nanousd", Counter, USAGE),
+        }
+    }
+}
+
+/// How an attempt ended: the values of the tag `result`, and of `reason` where a fallback followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// An answer.
+    Ok,
+    /// The client's own mistake: 400, 413, 422 and the like, passed on.
+    ClientError,
+    /// 429.
+    RateLimited,
+    /// The provider refused our credential, account or model: 401, 402, 403, 404.
+    Refused,
+    /// 408, 409, 3xx or 5xx.
+    ServerError,
+    /// No first content, or no whole answer, in time.
+    Timeout,
+    /// No connection, or a reset before an answer.
+    Connection,
+    /// No JSON, or not what the path promises.
+    Malformed,
+    /// A 200 with nothing in it.
+    Empty,
+    /// An error inside a 200.
+    ErrorEvent,
+    /// A stream that ended before the model's end.
+    Truncated,
+    /// A stream that fell silent.
+    Stalled,
+    /// The client went away; counts for nothing.
+    HungUp,
+}
+
+impl Outcome {
+    /// As tags and headers spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::ClientError => "client_error",
+            Outcome::RateLimited => "rate_limited",
+            Outcome::Refused => "refused",
+            Outcome::ServerError => "server_error",
+            Outcome::Timeout => "timeout",
+            Outcome::Connection => "connection",
+            Outcome::Malformed => "malformed",
+            Outcome::Empty => "empty",
+            Outcome::ErrorEvent => "error_event",
+            Outcome::Truncated => "truncated",
+            Outcome::Stalled => "stalled",
+            Outcome::HungUp => "hung_up",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    names: Numbered<String, u32>,
+    series: Numbered<(u32, [u32; 5]), u32>,
+}
+
+thread_local! {
+    static KNOWN: Cell<Known> = Cell::new(Known::default());
+}
+
+/// Adds to a counter, or a value to a histogram. `tags`: values in the order of `Metric::shape`.
+pub fn count(metric: Metric, tags: &[&str], by: u64) {
+    let (_, kind, _) = metric.shape();
+    if by == 0 && kind == MetricKind::Counter {
+        return;
+    }
+    let id = KNOWN.with(|known| known.with(|known| known.id(metric, tags))).unwrap_or_default();
+    match kind {
+        MetricKind::Counter => host::increment(id, by),
+        MetricKind::Histogram => host::record(id, by),
+    }
+}
+
+impl Known {
+    fn id(&mut self, metric: Metric, tags: &[&str]) -> u32 {
+        let mut values = [0; 5];
+        for (slot, tag) in values.iter_mut().zip(tags) {
+            *slot = self.name(tag);
+        }
+        *self.series.entry((metric as u32, values)).or_insert_with(|| define(metric, tags))
+    }
+
+    fn name(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.names.get(text) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.insert(text.to_string(), number);
+        number
+    }
+}
+
+fn define(metric: Metric, tags: &[&str]) -> u32 {
+    let (name, kind, labels) = metric.shape();
+    let mut text = name.to_string();
+    for (label, value) in labels.iter().zip(tags) {
+        text.push(';');
+        text.push_str(label);
+        text.push('=');
+        text.extend(value.chars().map(|c| if c == ';' || c.is_control() { '_' } else { c }));
+    }
+    host::define_metric(kind, &text)
+}

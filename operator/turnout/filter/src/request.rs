@@ -1,0 +1,231 @@
+//! The state of one request, shared by its front and its attempts: same worker, same VM, found again by a number that
+//! travels in the request's filter state (upstream filters see the downstream request's).
+
+use crate::breaker;
+use crate::cell::{Cell, Numbered};
+use crate::chain::{Chain, Step};
+use crate::cost::Usage;
+use crate::host;
+use crate::metrics::{count, Metric, Outcome};
+use crate::table::{Group, Lane, Model, Table};
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// Filter state with the request's number; Envoy keeps it as `wasm.turnout`.
+pub const STATE: &str = "turnout";
+/// Filter state with the cluster of the next attempt; the route reads it as `wasm.lane`.
+pub const NEXT: &str = "lane";
+
+/// The cluster of held streams: an in-process hop to the lane's cluster. Envoy's deadline of an attempt runs on until the
+/// router sees an answer, and it sees none while we hold it; in the hop the same deadline ends with the headers.
+pub const HOP: &str = "hop";
+
+/// A request. Times are Unix ms.
+pub struct Request {
+    /// The table that it arrived with; a swap changes nothing for it.
+    pub table: Rc<Table>,
+    /// The key's name.
+    pub key: String,
+    /// Index of the group whose deadlines and delivery hold for it.
+    pub group: usize,
+    /// What it may try, in order.
+    pub chain: Chain,
+    /// Attempts begun.
+    pub begun: usize,
+    /// What follows the provider's base URL in the path.
+    pub path: &'static str,
+    /// Bytes of the body.
+    pub length: u64,
+    /// Offsets of the model's name in the body, inside its quotes.
+    pub span: (u64, u64),
+    /// It asks for a stream.
+    pub stream: bool,
+    /// When it arrived.
+    pub started: u64,
+    /// What was tried before, and why it was left: "a=503, b=timeout".
+    pub tried: String,
+    /// Attempts that failed.
+    pub failed: u32,
+    /// How the last attempt failed.
+    pub last: Option<Outcome>,
+    /// A Retry-After has been waited out already.
+    pub waited: bool,
+    /// The model that answered, or was asked last.
+    pub step: Option<Step>,
+    /// The answer's tokens.
+    pub usage: Usage,
+    /// The answer's cost, picodollars.
+    pub cost: u64,
+    /// An attempt gave an answer.
+    pub answered: bool,
+    /// The attempt under way, to settle it should its end never be told.
+    pub current: Option<Current>,
+    /// The client went away before the end.
+    pub over: bool,
+}
+
+/// An attempt under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Current {
+    /// Its context's number.
+    pub context: u32,
+    /// What it tries.
+    pub step: Step,
+    /// Whether it is the first.
+    pub first: bool,
+    /// When it began.
+    pub started: u64,
+}
+
+/// A request as its contexts hold it.
+pub type Shared = Rc<RefCell<Request>>;
+
+thread_local! {
+    static REQUESTS: Cell<Numbered<u32, Shared>> = Cell::new(Numbered::default());
+}
+
+/// Makes a request findable for its attempts.
+pub fn register(number: u32, request: &Shared) {
+    REQUESTS.with(|all| all.with(|all| all.insert(number, request.clone())));
+    host::set_property(STATE, &number.to_le_bytes());
+}
+
+/// The request of the current stream; None if it belongs to a VM that is gone.
+pub fn find() -> Option<Shared> {
+    let number = <[u8; 4]>::try_from(host::property(STATE)).ok().map(u32::from_le_bytes)?;
+    REQUESTS.with(|all| all.with(|all| all.get(&number).cloned())).flatten()
+}
+
+/// Forgets a request.
+pub fn forget(number: u32) {
+    REQUESTS.with(|all| all.with(|all| all.remove(&number)));
+}
+
+impl Request {
+    /// The group whose deadlines hold.
+    pub fn group(&self) -> Option<&Group> {
+        self.table.groups.get(self.group)
+    }
+
+    /// The model of a step.
+    pub fn model(&self, step: Step) -> Option<&Model> {
+        self.table.groups.get(step.group)?.models.get(step.model)
+    }
+
+    /// The lane of a step.
+    pub fn lane(&self, step: Step) -> Option<&Lane> {
+        self.table.lanes.get(self.model(step)?.lane)
+    }
+
+    /// Whether a stream is held until it is whole.
+    pub fn holds(&self) -> bool {
+        self.stream && self.group().map_or(false, |g| g.complete)
+    }
+
+    /// The cluster by which a lane is reached.
+    pub fn cluster<'a>(&self, lane: &'a Lane) -> &'a str {
+        if self.holds() {
+            HOP
+        } else {
+            &lane.cluster
+        }
+    }
+
+    /// Milliseconds within which an attempt must answer: its first content, or the whole of it.
+    pub fn deadline_ms(&self) -> u64 {
+        self.group().map_or(0, |g| if self.stream { g.first_ms } else { g.request_ms })
+    }
+
+    /// What attempt number `n` (from 0) tries; a lane alone may be tried once more than its chain says.
+    pub fn step_of(&self, n: usize) -> Option<Step> {
+        let spare = || self.chain.steps.last().copied().filter(|_| self.chain.alone && n == self.chain.steps.len());
+        self.chain.steps.get(n).copied().or_else(spare)
+    }
+
+    /// Whether another attempt follows if the current one fails; the spare one of a lane alone not counted.
+    pub fn has_more(&self) -> bool {
+        self.begun < self.chain.steps.len()
+    }
+
+    /// Whether a lane alone still has its one try more.
+    pub fn has_spare(&self) -> bool {
+        self.chain.alone && self.begun == self.chain.steps.len()
+    }
+
+    /// How often Envoy may retry in all.
+    pub fn retries(&self) -> usize {
+        self.chain.steps.len().saturating_sub(1).saturating_add(usize::from(self.chain.alone))
+    }
+
+    /// The word for the arm that the first attempt was drawn for.
+    pub fn arm(&self) -> &'static str {
+        if self.chain.canary {
+            "canary"
+        } else {
+            "baseline"
+        }
+    }
+
+    /// Whether the attempt has had all the time to answer that it may have at `now`. Envoy's timers are exact to 1 ms.
+    pub fn is_late(&self, current: &Current, now: u64) -> bool {
+        now.saturating_add(5) >= current.started.saturating_add(self.deadline_ms())
+    }
+
+    /// What came of the attempt under way: circuit and statistics, once. `shut_ms` as in `Circuit::failed`; `why`:
+    /// what x-turnout-fallback says of it.
+    pub fn settle(&mut self, context: u32, outcome: Outcome, shut_ms: u64, why: &str) {
+        let current = match self.current.filter(|c| c.context == context) {
+            Some(current) => current,
+            None => return,
+        };
+        self.current = None;
+        let now = host::now_ms();
+        self.circuit(current.step, outcome, now, shut_ms);
+        self.step = Some(current.step);
+        let attempt = if current.first { "first" } else { "fallback" };
+        let name = self.model(current.step).map(|m| m.name.clone()).unwrap_or_default();
+        let group = self.group().map(|g| g.name.as_str()).unwrap_or_default();
+        let arm = self.arm();
+        count(Metric::Attempts, &[group, &name, arm, attempt, outcome.word()], 1);
+        count(Metric::AttemptMs, &[group, &name, arm, attempt], now.saturating_sub(current.started));
+        match outcome {
+            Outcome::Ok | Outcome::ClientError => self.answered = true,
+            Outcome::HungUp => {}
+            _ => {
+                self.failed = self.failed.saturating_add(1);
+                self.last = Some(outcome);
+                let comma = if self.tried.is_empty() { "" } else { ", " };
+                let _ = write!(self.tried, "{}{}={}", comma, name, why);
+            }
+        }
+    }
+
+    /// A fallback follows the attempt that just failed.
+    pub fn left(&self, step: Step, outcome: Outcome) {
+        let group = self.group().map(|g| g.name.as_str()).unwrap_or_default();
+        let model = self.model(step).map(|m| m.name.as_str()).unwrap_or_default();
+        count(Metric::Fallbacks, &[group, model, outcome.word()], 1);
+    }
+
+    /// What an outcome means for the lane's circuit, and for the trial that this request may hold.
+    fn circuit(&mut self, step: Step, outcome: Outcome, now: u64, shut_ms: u64) {
+        let (id, index, rules) = match (self.lane(step), self.model(step)) {
+            (Some(lane), Some(model)) => (lane.id.clone(), model.lane, model.rules),
+            _ => return,
+        };
+        let held = self.chain.permit == Some(index);
+        match outcome {
+            Outcome::Ok | Outcome::ClientError => breaker::succeeded(&id, now),
+            Outcome::HungUp => return, // the request's end gives the trial back
+            Outcome::Refused if shut_ms == NEUTRAL => return,
+            _ => breaker::failed(&id, &rules, now, shut_ms),
+        }
+        if held {
+            self.chain.permit = None; // the circuit has moved on, which cleared its trials
+        }
+    }
+}
+
+/// In place of a pause: a refusal that says nothing about the lane (a path that this provider does not have).
+pub const NEUTRAL: u64 = u64::MAX;
