@@ -1,0 +1,74 @@
+"""Manifests → every mistake in them, those of their references included. Pure; for `turnout check` and `run`."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from turnout.decide.build import decide
+from turnout.decide.resolve import resolve_lane
+from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Finding, Reason, Verdict
+from turnout.local.directory import snapshot
+from turnout.local.documents import Document, Mistake
+from turnout.local.manifests import DEFAULT_NAMESPACE, Manifest, Manifests
+
+Objects = Mapping[tuple[str, str], Document]
+
+
+def all_mistakes(found: Manifests, *, now: datetime) -> list[Mistake]:
+    """Every mistake, in the order of files and lines, each once."""
+    mistakes = list(found.mistakes)
+    names = found.namespaces or [DEFAULT_NAMESPACE]
+    alone = len(names) == 1
+    if not alone and any(not m.namespace for m in found.manifests):
+        names = sorted({*names, DEFAULT_NAMESPACE})
+    for name in names:
+        inside = found.within(name, alone=alone or name == DEFAULT_NAMESPACE)
+        mistakes += reference_mistakes(inside, name, now=now)
+    return sorted(set(mistakes), key=lambda m: (m.file, m.line, m.field))
+
+
+def reference_mistakes(manifests: Iterable[Manifest], namespace: str, *, now: datetime) -> list[Mistake]:
+    """What is wrong between the objects of one namespace."""
+    chosen = list(manifests)
+    state = snapshot(chosen, namespace, tokens={}, generations={})
+    decision = decide(state, None, now=now)
+    return findings(decision.verdicts, state, objects(chosen))
+
+
+def objects(manifests: Iterable[Manifest]) -> Objects:
+    """(kind, name) → where it stands."""
+    return {(m.kind, m.name): m.document for m in manifests}
+
+
+def findings(verdicts: Iterable[Verdict], state: Snapshot, documents: Objects) -> list[Mistake]:
+    """Verdicts as mistakes at their lines; objects that do not parse are left to those who parsed them."""
+    return [
+        document.mistake(finding.path, finding.message.rstrip("."))
+        for verdict in verdicts
+        if (document := documents.get((verdict.kind, verdict.name)))
+        for finding in _all(verdict, state)
+    ]
+
+
+def _all(verdict: Verdict, state: Snapshot) -> list[Finding]:
+    """Everything wrong with one object: decide stops at a group's first model, people want all of them."""
+    problem = verdict.problem
+    if problem is not None and problem.reason is Reason.INVALID:
+        return []
+    group = next((g for g in state.groups if g.metadata.name == verdict.name), None)
+    if verdict.kind == "ModelGroup" and group is not None:
+        lanes = [resolve_lane(m, state.secrets, path=f"spec.models[{i}]") for i, m in enumerate(group.spec.models)]
+        wrong = [lane for lane in lanes if isinstance(lane, Finding)]
+        return wrong or ([problem] if problem else [])
+    return [*([problem] if problem else []), *verdict.unresolved]
+
+
+def notes(found: Manifests, verdicts: Iterable[Verdict], documents: Objects) -> list[Mistake]:
+    """What is no mistake, but worth knowing: kinds left alone, fields without effect."""
+    without_effect = [
+        document.mistake(path, "has no effect in this version")
+        for verdict in verdicts
+        if (document := documents.get((verdict.kind, verdict.name)))
+        for path in verdict.unsupported
+    ]
+    return [*found.notes, *without_effect]

@@ -1,0 +1,167 @@
+"""Manifests → a running configuration: compiled, published to Envoy, read back, and reported as statuses.
+
+The laptop's counterpart of watch.worker: the same decide, render and status code, with DIR/.turnout in place of the
+cluster and one Envoy in place of pods.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from turnout.api.problems import KINDS
+from turnout.apply import keyring
+from turnout.decide.build import Decision
+from turnout.decide.ir import Router
+from turnout.decide.snapshot import Snapshot
+from turnout.errors import ScrapeError, UsageError
+from turnout.infra.observation import ConfigState, Observation, Programmed
+from turnout.infra.redaction import secrets_of
+from turnout.local import files
+from turnout.local.checks import findings, objects
+from turnout.local.directory import snapshot
+from turnout.local.documents import Mistake
+from turnout.local.envoy import Envoy
+from turnout.local.home import Home
+from turnout.local.manifests import Manifest
+from turnout.local.statuses import Report, write_statuses
+from turnout.observe.scrape import read_config
+from turnout.xds.compile import Compiled, compile_namespace
+from turnout.xds.place import Place
+from turnout.xds.render import Files
+
+LOOK_S = 0.02
+"""Seconds between two looks at what Envoy runs, while something new is on its way."""
+SETTLE_S = 10.0
+"""Seconds within which Envoy takes a configuration up, or refuses it; it takes about 0.05."""
+START_S = 20.0
+"""Seconds within which Envoy serves after its start; it takes about 0.5. Above its own initial_fetch_timeout of 15."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What does not change while it runs. url: OPENAI_BASE_URL for programs on this machine."""
+
+    namespace: str
+    place: Place
+    url: str
+
+
+class Engine:
+    """Keeps one Envoy as the manifests say."""
+
+    def __init__(self, settings: Settings, home: Home, envoy: Envoy, http: httpx.AsyncClient) -> None:
+        self._settings = settings
+        self._home = home
+        self._envoy = envoy
+        self._http = http
+        self._tokens = home.tokens()
+        self._published: Files | None = None
+        self._previous = home.last_good(settings.namespace)
+        self._manifests: list[Manifest] = []
+        self._state = Snapshot(settings.namespace)
+        self._decision: Decision | None = None
+        self._progress = Programmed("", 0, 0)
+
+    @property
+    def router(self) -> Router:
+        """What Envoy runs."""
+        return self._previous or Router(namespace=self._settings.namespace)
+
+    def compile(self, manifests: Iterable[Manifest]) -> Compiled:
+        """Decide and render; issue and drop tokens until nothing is left to. They are kept before they are used."""
+        self._manifests = list(manifests)
+        generations = {
+            (m.kind, m.name): self._home.generation(m.kind, m.name, m.spec) for m in self._manifests if m.kind in KINDS
+        }
+        while True:
+            now = datetime.now(UTC)
+            self._state = state = snapshot(
+                self._manifests, self._settings.namespace, tokens=self._tokens, generations=generations
+            )
+            compiled = compile_namespace(state, self._previous, now=now, place=self._settings.place)
+            decision = compiled.decision
+            if not (decision.mint or decision.drop):
+                return compiled
+            self._tokens = keyring.changed(self._tokens, mint_for=decision.mint, drop=decision.drop, now=now)
+            self._home.save_tokens(self._settings.namespace, self._tokens)
+
+    def mistakes(self, compiled: Compiled) -> list[Mistake]:
+        """What decide found wrong with what was compiled last, at its lines."""
+        return findings(compiled.decision.verdicts, self._state, objects(self._manifests))
+
+    def runs(self, compiled: Compiled) -> bool:
+        """Whether Envoy runs this already."""
+        return self._published is not None and self._published.version == compiled.files.version
+
+    def adopt(self, compiled: Compiled) -> None:
+        """Take note of a decision that changes nothing for Envoy."""
+        self._decision = compiled.decision
+        self._progress = Programmed(compiled.files.version, 1, 1)
+        self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
+
+    async def publish(self, compiled: Compiled) -> Programmed:
+        """Have Envoy run it. What Envoy refuses is taken back: it may have taken up some files and refused others.
+
+        Starts Envoy if it does not run yet. Raises UsageError if Envoy ends.
+        """
+        before = self._published
+        starting = not self._envoy.running
+        rejected_before: Mapping[str, int] = {} if starting else (await self._config()).rejected
+        files.swap(self._folder, compiled.files.version, compiled.files.data)
+        if starting:
+            await self._envoy.start()
+        self._progress = await self._settle(compiled, rejected_before, START_S if starting else SETTLE_S)
+        self._decision = compiled.decision
+        if not self._progress.done:
+            if before is not None:
+                files.swap(self._folder, before.version, before.data)
+            return self._progress
+        self._published, self._previous = compiled.files, compiled.decision.router
+        self._home.save_last_good(compiled.decision.router)
+        self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
+        return self._progress
+
+    def write_statuses(self, seen: Observation) -> None:
+        """Bring DIR/.turnout/status up to date."""
+        if self._decision is not None:
+            report = Report(self._settings.namespace, self._settings.url, self._decision, self._progress, seen)
+            write_statuses(self._home, report, self._manifests)
+
+    @property
+    def _folder(self) -> Path:
+        return self._home.path / "xds"
+
+    async def _settle(self, compiled: Compiled, before: Mapping[str, int], patience_s: float) -> Programmed:
+        version = compiled.files.version
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience_s
+        while clock() < deadline:
+            if not self._envoy.running:
+                raise UsageError(f"Envoy ended: {self._envoy.last_words()} (all of it: {self._envoy.log_file})")
+            state = await self._config()
+            if state.runs(version):
+                return Programmed(version, 1, 1)
+            if state.rejects(version, before) or (not state.versions and self._rejection(compiled)):
+                break
+            await asyncio.sleep(LOOK_S)
+        why = self._rejection(compiled) or f"not taken up within {patience_s:g} s"
+        return Programmed(version, 1, 0, rejection=why)
+
+    async def _config(self) -> ConfigState:
+        try:
+            return await read_config(self._http, self._envoy.url)
+        except ScrapeError:
+            return ConfigState({}, {})
+
+    def _rejection(self, compiled: Compiled) -> str | None:
+        """Envoy's words about what it refuses; None while it has said nothing."""
+        text = self._envoy.log_file.read_text(errors="replace")
+        if "rejected: " not in text:
+            return None
+        from turnout.apply.publish import rejection  # late: it brings the Kubernetes client with it
+
+        return rejection(text, secrets_of(compiled.decision.router))

@@ -1,0 +1,148 @@
+"""DIR/.turnout: what the operator would keep in the cluster, as files that only their owner can read.
+
+keys/NAME.env               OPENAI_API_KEY=… and OPENAI_BASE_URL=…, for each ScopedKey that is alive
+secrets/NAME.yaml           the same as the Secret that the operator would write
+status/PLURAL/NAME.yaml     each object with its status, as `kubectl get -o yaml` shows it
+keyring.json                issued tokens: the operator's Secret turnout-keyring
+state                       the last good configuration: its Secret turnout-state
+bootstrap.json, xds/        what Envoy reads; envoy.log: what it says
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from turnout.api import API_VERSION
+from turnout.apply import keyring
+from turnout.decide.ir import Router, dump, load
+from turnout.decide.keys import KeyState
+from turnout.decide.snapshot import Token
+from turnout.errors import BrokenStateError, UsageError
+from turnout.infra.kinds import RESOURCES
+from turnout.infra.labels import Json
+from turnout.infra.objects import secret
+from turnout.local import files
+
+PLURALS = {kind.name: kind.plural for kind in RESOURCES}
+
+
+class Home:
+    """One DIR/.turnout, held by one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".turnout"
+        self._lock: int | None = None
+
+    def acquire(self) -> None:
+        """Make the folder and take it for this process. Raises UsageError if another has it, or it cannot be made."""
+        try:
+            files.private_folder(self.path)
+            files.write(self.path / ".gitignore", b"*\n")
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE_FILE)
+        except OSError as error:
+            raise UsageError(f"{error.filename or self.path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._lock, 20).decode(errors="replace").strip()
+            self.release()
+            raise UsageError(f"{self.path.parent} is already served by process {holder or '?'}") from None
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def tokens(self) -> dict[str, tuple[Token, ...]]:
+        """The tokens that were issued. Raises UsageError if the file is not what was written."""
+        path = self.path / "keyring.json"
+        try:
+            return keyring.read(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return {}
+        except (BrokenStateError, ValueError, AttributeError, TypeError, OSError):
+            raise UsageError(f"{path} cannot be read; move it away, and new keys are issued") from None
+
+    def save_tokens(self, namespace: str, tokens: keyring.Tokens) -> None:
+        """Keep the tokens."""
+        document = keyring.keyring_secret(namespace, tokens)
+        files.write(self.path / "keyring.json", json.dumps(document, indent=1).encode())
+
+    def last_good(self, namespace: str) -> Router | None:
+        """The configuration that was last published, if it was for this namespace and this version can read it."""
+        with contextlib.suppress(OSError, ValueError):
+            router = load((self.path / "state").read_bytes())
+            return router if router.namespace == namespace else None
+        return None
+
+    def save_last_good(self, router: Router) -> None:
+        """Keep the configuration that is published."""
+        files.write(self.path / "state", dump(router))
+
+    def hand_out(self, namespace: str, keys: Iterable[KeyState], url: str) -> None:
+        """Write the keys for those who use them, and delete what belongs to keys that are dead or gone."""
+        envs, secrets = set(), set()
+        for key in keys:
+            if key.token is None:
+                continue
+            values = {"OPENAI_API_KEY": key.token.token.get_secret_value(), "OPENAI_BASE_URL": url}
+            text = "".join(f"{name}={value}\n" for name, value in values.items())
+            document = secret(namespace, key.secret_name, {n: v.encode() for n, v in values.items()})
+            files.write(self.path / "keys" / f"{key.name}.env", text.encode())
+            files.write(self.path / "secrets" / f"{key.secret_name}.yaml", _yaml(document))
+            envs.add(f"{key.name}.env")
+            secrets.add(f"{key.secret_name}.yaml")
+        files.prune(self.path / "keys", envs, ".env")
+        files.prune(self.path / "secrets", secrets, ".yaml")
+
+    def object(self, kind: str, name: str) -> Json:
+        """The object as it was last written with its status; {} if it was not."""
+        with contextlib.suppress(OSError, yaml.YAMLError):
+            found = yaml.safe_load((self._status_file(kind, name)).read_bytes())
+            if isinstance(found, dict) and isinstance(found.get("metadata"), dict):
+                return found
+        return {}
+
+    def generation(self, kind: str, name: str, spec: Any) -> int:
+        """metadata.generation as the API server would count it: one more for each change of the spec."""
+        known = self.object(kind, name)
+        generation = known["metadata"].get("generation") if known else None
+        if not isinstance(generation, int):
+            return 1
+        return generation if known.get("spec") == spec else generation + 1
+
+    def save_object(self, kind: str, name: str, meta: Mapping[str, Any], spec: Any, status: Mapping[str, Any]) -> None:
+        """Write an object with its status."""
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": dict(meta),
+            "spec": spec,
+            "status": dict(status),
+        }
+        files.write(self._status_file(kind, name), _yaml(document))
+
+    def prune_objects(self, names: Iterable[tuple[str, str]]) -> None:
+        """Delete what belongs to objects that are gone. names: (kind, name) of those that are not."""
+        alive = set(names)
+        for kind in PLURALS:
+            keep = {f"{name}.yaml" for k, name in alive if k == kind}
+            files.prune(self.path / "status" / PLURALS[kind], keep, ".yaml")
+
+    def _status_file(self, kind: str, name: str) -> Path:
+        return self.path / "status" / PLURALS[kind] / f"{name}.yaml"
+
+
+def _yaml(document: Json) -> bytes:
+    plain = json.loads(json.dumps(document))  # enums become text, and nothing is shared, which YAML would show
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    return text.encode()

