@@ -1,5 +1,6 @@
 """One golden case: a folder whose in.yaml goes through the whole core, and what came out, as text without secrets."""
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from turnout.api import CanaryRollout, ModelGroup, ScopedKey
 from turnout.api.problems import problems_of
 from turnout.decide.ir import Router
 from turnout.decide.snapshot import Invalid, Snapshot, Token
+from turnout.infra.consumer import consumer_secret
+from turnout.infra.observation import Observation, Programmed
+from turnout.infra.status import Moment, group_status, key_status, rollout_status
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD
 
@@ -70,35 +74,59 @@ def token(name: str) -> Token:
     return Token(id=f"{len(name):04x}", token=SecretStr(f"{SECRET_MARK}token-of-{name}"), issued_at=ISSUED_AT)
 
 
-def documents(compiled: Compiled, values: dict[str, str]) -> dict[str, str]:
+def documents(case: Case, values: dict[str, str]) -> dict[str, str]:
     """File name → text of each golden file. values: secret value → the words that stand for it."""
-    decision = compiled.decision
+    compiled = case.compiled()
+    texts = {
+        "ir.yaml": compiled.decision.router.model_dump(mode="json"),
+        "xds.yaml": _files(compiled),
+        "objects.yaml": _consumer_secrets(compiled),
+        "status.yaml": _statuses(case, compiled),
+    }
+    return {name: without(values, yaml.safe_dump(value, sort_keys=True, width=120)) for name, value in texts.items()}
+
+
+def _files(compiled: Compiled) -> dict[str, Any]:
     files = {name: json.loads(data) for name, data in compiled.files.data.items()}
     table = files["ecds_front.json"]["resources"][0]["typed_config"]["config"]["configuration"]
     table["value"] = table["value"].replace("\t", "  ").splitlines()  # a line each, for the reader of a diff
-    verdicts = [
-        {
-            "kind": v.kind,
-            "name": v.name,
-            "problem": v.problem
-            and {"reason": v.problem.reason.value, "path": v.problem.path, "message": v.problem.message},
-            "stale": v.stale,
-            "unresolved": [f.message for f in v.unresolved],
-            "unsupported": list(v.unsupported),
-        }
-        for v in decision.verdicts
+    return files
+
+
+def _consumer_secrets(compiled: Compiled) -> list[Any]:
+    """What programs get. The router's own objects hang on no case: test_router_objects.py has them."""
+    handed_out = {k.name for k in compiled.decision.router.keys}
+    secrets = [
+        consumer_secret("ai", k.secret_name, k.token.token, key=k.name, uid=f"uid-of-{k.name}")
+        for k in compiled.decision.keys
+        if k.token and k.name in handed_out
     ]
-    keys = [
-        {"name": k.name, "phase": k.phase.value, "secret": k.secret_name, "issued": bool(k.token)}
-        for k in decision.keys
+    return [
+        {**s, "data": {name: base64.b64decode(value).decode() for name, value in s["data"].items()}} for s in secrets
     ]
-    outcome = {"verdicts": verdicts, "keys": keys, "mint": list(decision.mint), "drop": list(decision.drop)}
-    texts = {
-        "ir.yaml": decision.router.model_dump(mode="json"),
-        "xds.yaml": files,
-        "status.yaml": outcome,
-    }
-    return {name: without(values, yaml.safe_dump(value, sort_keys=True, width=120)) for name, value in texts.items()}
+
+
+def _statuses(case: Case, compiled: Compiled) -> dict[str, Any]:
+    """The status of each object once two routers run the configuration and nobody has used it yet."""
+    given, decision = snapshot(case.folder / "in.yaml"), compiled.decision
+    moment = Moment(Programmed(compiled.files.version, 2, 2), Observation(), "http://turnout-router.ai.svc/v1", NOW)
+    states = {s.name: s for s in decision.keys}
+    groups = {g.metadata.name: g for g in given.groups}
+    statuses = {}
+    for verdict in decision.verdicts:
+        name = verdict.name
+        match verdict.kind:
+            case "ModelGroup":
+                status = group_status(verdict, groups.get(name), decision.router.group(name), moment, {})
+                status.pop("version", None)  # stands in xds.yaml
+            case "ScopedKey":
+                status = key_status(verdict, states.get(name), moment, {})
+            case _:
+                status = rollout_status(verdict, moment, {})
+        for condition in status["conditions"]:
+            del condition["lastTransitionTime"], condition["observedGeneration"]
+        statuses[f"{verdict.kind} {name}"] = json.loads(json.dumps(status))  # as it is sent
+    return {"statuses": statuses, "mint": list(decision.mint), "drop": list(decision.drop)}
 
 
 def without(values: dict[str, str], text: str) -> str:

@@ -38,8 +38,8 @@ def secrets(folder: Path) -> dict[str, str]:
 
 
 def test_it_comes_out_as_it_stands_in_the_tree(folder: Path, request: pytest.FixtureRequest) -> None:
-    """IR, Envoy files and verdicts of a case are what is committed; `pytest tests/golden --update` rewrites them."""
-    for name, text in documents(Case(folder).compiled(), secrets(folder)).items():
+    """IR, Envoy files, Secrets and statuses are what is committed; `pytest tests/golden --update` rewrites them."""
+    for name, text in documents(Case(folder), secrets(folder)).items():
         golden = folder / name
         if request.config.getoption("--update"):
             golden.write_text(text)
