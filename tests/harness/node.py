@@ -70,8 +70,8 @@ class Node:
         )
         self._write("cni/10-pods.conflist", json.dumps(self._network()))
         self._controllers()
-        self._wait(lambda: self._ctr("version"), "containerd", containerd)
-        self._ctr("images", "import", str(images))
+        self._wait(lambda: self.ctr("version"), "containerd", containerd)
+        self.ctr("images", "import", str(images))
         kubelet = self.namespace.start(
             "kubelet",
             [
@@ -135,7 +135,8 @@ class Node:
                     raise CommandError([name], process.returncode or 1, "", f"{failed.stderr}\n{log}") from failed
             time.sleep(0.2)
 
-    def _ctr(self, *args: str) -> str:
+    def ctr(self, *args: str) -> str:
+        """Run containerd's own client; standard output."""
         return self.namespace.run(["ctr", "--address", SOCKET, "--namespace", "k8s.io", *args])
 
     def _write(self, name: str, text: str) -> Path:
