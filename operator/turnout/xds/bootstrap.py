@@ -18,6 +18,10 @@ WASM = f"{HTTP}.wasm.v3.Wasm"
 CHAIN = {"keys": API_KEY_AUTH, "front": WASM, "rpm": LOCAL_RATE_LIMIT, "tpm": LOCAL_RATE_LIMIT}
 """The discovered filters in the order in which a request meets them, with their types."""
 
+MOST_CONNECTIONS = 50_000
+"""Client connections at a time; more are refused rather than letting the process run out of files or memory. A guess:
+each takes about 10 KB when idle."""
+
 TAGS = ("group", "model", "key", "arm", "attempt", "result", "reason", "code")
 """Labels of the filter's metrics; each travels as ;name=value in the stat's name."""
 
@@ -47,6 +51,7 @@ def bootstrap(place: Place, *, listen: Address, status: Address, admin_socket: s
             "node": {"id": node_id, "cluster": "turnout"},
             "admin": {"address": {"pipe": {"path": admin_socket}}},
             "stats_config": _stats_config(),
+            "overload_manager": {"resource_monitors": [_connection_limit()]},
             "static_resources": {
                 "listeners": [_listener(place, listen), status_listener(place, status.host, status.port)],
                 "clusters": [_admin_cluster(admin_socket)],
@@ -127,6 +132,15 @@ def _admin_cluster(admin_socket: str) -> Json:
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+
+
+def _connection_limit() -> Json:
+    name = "downstream_connections.v3.DownstreamConnectionsConfig"
+    return extension(
+        "envoy.resource_monitors.global_downstream_max_connections",
+        f"envoy.extensions.resource_monitors.{name}",
+        max_active_downstream_connections=MOST_CONNECTIONS,
+    )
 
 
 def _stats_config() -> Json:
