@@ -1,22 +1,14 @@
 """`turnout run DIR`: the manifests of a directory, served on this machine, without a cluster."""
 
 import asyncio
-from importlib import resources
 from pathlib import Path
 
 import click
 
 from turnout.cli.show import Plain
+from turnout.cli.types import address, filter_module
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
-
-
-def address(value: str) -> Address:
-    """HOST:PORT, :PORT or PORT."""
-    host, _, port = value.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.BadParameter(f"{value!r}: write HOST:PORT, such as 127.0.0.1:4000")
-    return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
 @click.command("run")
@@ -36,8 +28,7 @@ def command(
 
     Issued keys, statuses and the router's files are in DIR/.turnout, which survives a restart.
     """
-    wasm = Path(str(resources.files("turnout") / "filter" / "turnout.wasm"))
-    options = Options(folder, listen, wasm, namespace, envoy, fake_providers)
+    options = Options(folder, listen, filter_module(), namespace, envoy, fake_providers)
     asyncio.run(_run(options))
 
 

@@ -1,8 +1,12 @@
-"""Types of command line options that several commands share: text → value, or a usage error that click prints."""
+"""What several commands share: types of options (text → value, or a usage error that click prints), the filter."""
+
+from importlib import resources
+from pathlib import Path
 
 import click
 
 from turnout.api.quantities import parse_duration
+from turnout.xds.bootstrap import Address
 
 
 def duration(value: str) -> float:
@@ -23,3 +27,16 @@ def share(value: str) -> float:
     if not 0 <= number <= 1:
         raise click.BadParameter(f"{text!r} is no share: write 0.05 or 5%")
     return number
+
+
+def address(value: str) -> Address:
+    """HOST:PORT, :PORT or PORT."""
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.BadParameter(f"{value!r}: write HOST:PORT, such as 127.0.0.1:4000")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def filter_module() -> Path:
+    """The router's Wasm filter, as it was installed with us."""
+    return Path(str(resources.files("turnout") / "filter" / "turnout.wasm"))

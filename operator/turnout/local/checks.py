@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from turnout.api import unsupported
+from turnout.api.problems import KINDS
 from turnout.decide.build import decide
 from turnout.decide.resolve import resolve_lane
 from turnout.decide.snapshot import Snapshot
@@ -14,25 +16,28 @@ from turnout.local.manifests import DEFAULT_NAMESPACE, Manifest, Manifests
 Objects = Mapping[tuple[str, str], Document]
 
 
-def all_mistakes(found: Manifests, *, now: datetime) -> list[Mistake]:
-    """Every mistake, in the order of files and lines, each once."""
+def all_mistakes(found: Manifests, *, now: datetime, secrets_elsewhere: bool = False) -> list[Mistake]:
+    """Every mistake, in the order of files and lines, each once. secrets_elsewhere: a missing Secret is none."""
     mistakes = list(found.mistakes)
+    forgiven = frozenset({Reason.SECRET_NOT_FOUND} if secrets_elsewhere else ())
     names = found.namespaces or [DEFAULT_NAMESPACE]
     alone = len(names) == 1
     if not alone and any(not m.namespace for m in found.manifests):
         names = sorted({*names, DEFAULT_NAMESPACE})
     for name in names:
         inside = found.within(name, alone=alone or name == DEFAULT_NAMESPACE)
-        mistakes += reference_mistakes(inside, name, now=now)
+        mistakes += reference_mistakes(inside, name, now=now, forgive=forgiven)
     return sorted(set(mistakes), key=lambda m: (m.file, m.line, m.field))
 
 
-def reference_mistakes(manifests: Iterable[Manifest], namespace: str, *, now: datetime) -> list[Mistake]:
-    """What is wrong between the objects of one namespace."""
+def reference_mistakes(
+    manifests: Iterable[Manifest], namespace: str, *, now: datetime, forgive: frozenset[Reason] = frozenset()
+) -> list[Mistake]:
+    """What is wrong between the objects of one namespace, but for the reasons to forgive."""
     chosen = list(manifests)
     state = snapshot(chosen, namespace, tokens={}, generations={})
     decision = decide(state, None, now=now)
-    return findings(decision.verdicts, state, objects(chosen))
+    return findings(decision.verdicts, state, objects(chosen), forgive)
 
 
 def objects(manifests: Iterable[Manifest]) -> Objects:
@@ -40,13 +45,16 @@ def objects(manifests: Iterable[Manifest]) -> Objects:
     return {(m.kind, m.name): m.document for m in manifests}
 
 
-def findings(verdicts: Iterable[Verdict], state: Snapshot, documents: Objects) -> list[Mistake]:
+def findings(
+    verdicts: Iterable[Verdict], state: Snapshot, documents: Objects, forgive: frozenset[Reason] = frozenset()
+) -> list[Mistake]:
     """Verdicts as mistakes at their lines; objects that do not parse are left to those who parsed them."""
     return [
         document.mistake(finding.path, finding.message.rstrip("."))
         for verdict in verdicts
         if (document := documents.get((verdict.kind, verdict.name)))
         for finding in _all(verdict, state)
+        if finding.reason not in forgive
     ]
 
 
@@ -63,12 +71,12 @@ def _all(verdict: Verdict, state: Snapshot) -> list[Finding]:
     return [*([problem] if problem else []), *verdict.unresolved]
 
 
-def notes(found: Manifests, verdicts: Iterable[Verdict], documents: Objects) -> list[Mistake]:
-    """What is no mistake, but worth knowing: kinds left alone, fields without effect."""
+def notes(found: Manifests) -> list[Mistake]:
+    """What is no mistake, but worth knowing: unset variables, kinds that are left alone, fields without effect."""
     without_effect = [
-        document.mistake(path, "has no effect in this version")
-        for verdict in verdicts
-        if (document := documents.get((verdict.kind, verdict.name)))
-        for path in verdict.unsupported
+        m.document.mistake(path, "has no effect in this version")
+        for m in found.manifests
+        if m.kind in KINDS and m.valid
+        for path in unsupported(KINDS[m.kind].parse(m.document.value))
     ]
-    return [*found.notes, *without_effect]
+    return [*found.unset, *found.notes, *without_effect]

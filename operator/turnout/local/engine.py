@@ -13,23 +13,19 @@ from pathlib import Path
 import httpx
 
 from turnout.api.problems import KINDS
-from turnout.apply import keyring
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router
 from turnout.decide.snapshot import Snapshot
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
-from turnout.local import files
-from turnout.local.checks import findings, objects
-from turnout.local.directory import snapshot
-from turnout.local.documents import Mistake
+from turnout.local.compiling import Tokens, compile_manifests
 from turnout.local.envoy import Envoy
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest
 from turnout.local.statuses import Report, write_statuses
 from turnout.observe.scrape import read_config
-from turnout.xds.compile import Compiled, compile_namespace
+from turnout.xds.compile import Compiled
 from turnout.xds.place import Place
 from turnout.xds.render import Files
 
@@ -58,7 +54,7 @@ class Engine:
         self._home = home
         self._envoy = envoy
         self._http = http
-        self._tokens = home.tokens()
+        self._tokens: Tokens = home.tokens()
         self._published: Files | None = None
         self._previous = home.last_good(settings.namespace)
         self._manifests: list[Manifest] = []
@@ -72,22 +68,25 @@ class Engine:
         return self._previous or Router(namespace=self._settings.namespace)
 
     def compile(self, manifests: Iterable[Manifest]) -> Compiled:
-        """Decide and render; issue and drop tokens until nothing is left to. They are kept before they are used."""
+        """Decide and render. Tokens are kept before they are used."""
         self._manifests = list(manifests)
         generations = {
             (m.kind, m.name): self._home.generation(m.kind, m.name, m.spec) for m in self._manifests if m.kind in KINDS
         }
-        while True:
-            now = datetime.now(UTC)
-            self._state = state = snapshot(
-                self._manifests, self._settings.namespace, tokens=self._tokens, generations=generations
-            )
-            compiled = compile_namespace(state, self._previous, now=now, place=self._settings.place)
-            decision = compiled.decision
-            if not (decision.mint or decision.drop):
-                return compiled
-            self._tokens = keyring.changed(self._tokens, mint_for=decision.mint, drop=decision.drop, now=now)
-            self._home.save_tokens(self._settings.namespace, self._tokens)
+        result = compile_manifests(
+            self._manifests,
+            self._settings.namespace,
+            tokens=self._tokens,
+            generations=generations,
+            previous=self._previous,
+            place=self._settings.place,
+            now=datetime.now(UTC),
+        )
+        if result.tokens != self._tokens:
+            self._home.save_tokens(self._settings.namespace, result.tokens)
+            self._tokens = result.tokens
+        self._state = result.state
+        return result.compiled
 
     def mistakes(self, compiled: Compiled) -> list[Mistake]:
         """What decide found wrong with what was compiled last, at its lines."""
@@ -110,11 +109,11 @@ class Engine:
         """
         before = self._published
         starting = not self._envoy.running
-        rejected_before: Mapping[str, int] = {} if starting else (await self._config()).rejected
+        rejected: Mapping[str, int] = {} if starting else (await self._config()).rejected
         files.swap(self._folder, compiled.files.version, compiled.files.data)
         if starting:
             await self._envoy.start()
-        self._progress = await self._settle(compiled, rejected_before, START_S if starting else SETTLE_S)
+        self._progress = await self._settle(compiled, rejected, START_S if starting else SETTLE_S)
         self._decision = compiled.decision
         if not self._progress.done:
             if before is not None:

@@ -22,6 +22,9 @@ from turnout.xds.place import POD, Place
 ADMIN_SOCKET = "admin.sock"
 """Relative to Envoy's working folder: a path to a socket holds 108 bytes, and a user's folders may be longer."""
 
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""How programs on this machine reach a listener on every address."""
+
 WORKERS = 2
 """Envoy's worker threads: plenty for one machine; each has its own copy of the filter (a few MB)."""
 
@@ -52,6 +55,12 @@ def ca_bundle() -> str:
     import certifi
 
     return certifi.where()
+
+
+def base_url(listen: Address) -> str:
+    """OPENAI_BASE_URL for programs on this machine."""
+    host = ANYWHERE.get(listen.host, listen.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/v1"
 
 
 def check_free(address: Address) -> None:

@@ -29,14 +29,15 @@ from turnout.infra.labels import Json
 from turnout.infra.objects import secret
 from turnout.local import files
 
+FOLDER = ".turnout"
 PLURALS = {kind.name: kind.plural for kind in RESOURCES}
 
 
 class Home:
-    """One DIR/.turnout, held by one process at a time."""
+    """One DIR/.turnout, or the folder that `turnout compile` writes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".turnout"
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._lock: int | None = None
 
     def acquire(self) -> None:
@@ -52,7 +53,7 @@ class Home:
         except OSError:
             holder = os.read(self._lock, 20).decode(errors="replace").strip()
             self.release()
-            raise UsageError(f"{self.path.parent} is already served by process {holder or '?'}") from None
+            raise UsageError(f"{self.path} is held by another `turnout run`, process {holder or '?'}") from None
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 

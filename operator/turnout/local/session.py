@@ -18,10 +18,10 @@ from turnout.local.directory import Directory, choose_namespace
 from turnout.local.documents import Mistake
 from turnout.local.edits import edits
 from turnout.local.engine import Engine, Settings
-from turnout.local.envoy import Envoy, ca_bundle, check_free, find
+from turnout.local.envoy import Envoy, base_url, ca_bundle, check_free, find
 from turnout.local.fakes import Fakes
 from turnout.local.figures import GroupRow
-from turnout.local.home import Home
+from turnout.local.home import FOLDER, Home
 from turnout.local.manifests import Manifest, Manifests
 from turnout.local.watcher import LOOK_S, Watcher
 from turnout.observe.scrape import client
@@ -30,9 +30,6 @@ from turnout.xds.compile import Compiled
 from turnout.xds.place import Place
 
 log = logging.getLogger(__name__)
-
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-"""How programs on this machine reach a listener that listens on every address."""
 
 DRAIN_S = 30.0
 """Seconds that requests under way are waited for at the end; a second Ctrl-C cuts it short."""
@@ -78,7 +75,7 @@ class Session:
         self._namespace = choose_namespace(self._found, options.namespace, options.folder)
         binary = options.envoy or find()
         check_free(options.listen)
-        self.home = Home(options.folder)
+        self.home = Home(options.folder / FOLDER)
         self.home.acquire()
         self._http = client()
         folder = self.home.path.resolve()
@@ -92,8 +89,7 @@ class Session:
     @property
     def url(self) -> str:
         """OPENAI_BASE_URL for programs on this machine."""
-        host = ANYWHERE.get(self.options.listen.host, self.options.listen.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.options.listen.port}/v1"
+        return base_url(self.options.listen)
 
     @property
     def router(self) -> Router:

@@ -1,0 +1,73 @@
+"""`turnout compile DIR -o OUT`: everything that an Envoy needs to serve the manifests, as files."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from turnout.cli.check import load
+from turnout.cli.types import address, filter_module
+from turnout.errors import UsageError
+from turnout.local import files
+from turnout.local.checks import all_mistakes
+from turnout.local.compiling import compile_manifests
+from turnout.local.directory import choose_namespace
+from turnout.local.envoy import base_url, ca_bundle
+from turnout.local.home import FOLDER, Home
+from turnout.local.manifests import Manifests
+from turnout.xds.bootstrap import Address, bootstrap
+from turnout.xds.place import Place
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path. Source: unix(7)."""
+
+
+@click.command("compile")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to fill.")
+@click.option("--listen", type=address, default="127.0.0.1:4000", show_default=True, help="Where programs call it.")
+@click.option("--status", type=address, default="127.0.0.1:9902", show_default=True, help="Probes and statistics.")
+@click.option("-n", "--namespace", help="Which namespace to compile, if the manifests hold several.")
+def command(*, folder: Path, output: Path, listen: Address, status: Address, namespace: str | None) -> None:
+    """Write Envoy's files for the manifests in DIR, to look at or to run: `envoy -c OUTPUT/bootstrap.json`.
+
+    Keys that `turnout run DIR` issued stay as they are; others are issued here. OUTPUT/keys has them. The files hold
+    credentials, and only you can read them.
+    """
+    found = load(folder)
+    mistakes = [*found.unset, *all_mistakes(found, now=datetime.now(UTC))]
+    for mistake in mistakes:
+        click.echo(str(mistake))
+    if mistakes:
+        raise SystemExit(1)
+    home = Home(output.resolve())
+    place = Place(str(home.path / "turnout.wasm"), str(home.path / "xds"), ca_bundle())
+    admin = str(home.path / "admin.sock")
+    if len(admin.encode()) > LONGEST_SOCKET_PATH:
+        raise UsageError(f"{admin} is too long for a socket; choose an OUTPUT with a shorter path")
+    try:
+        version = _write(found, home, Home(folder / FOLDER), choose_namespace(found, namespace, folder), place, listen)
+        config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled")
+        files.write(home.path / "bootstrap.json", config)
+        shutil.copyfile(filter_module(), place.wasm)
+    except OSError as error:
+        raise UsageError(f"{error.filename or output} cannot be written: {error.strerror}") from error
+    click.echo(f"{output}: version {version[:12]}; run it with: envoy -c {output / 'bootstrap.json'}")
+
+
+def _write(found: Manifests, home: Home, running: Home, namespace: str, place: Place, listen: Address) -> str:
+    """Write keys and xDS files; the version. running: the folder of `turnout run`, whose keys are the ones in use."""
+    result = compile_manifests(
+        found.within(namespace, alone=len(found.namespaces) < 2),
+        namespace,
+        tokens={**home.tokens(), **running.tokens()},
+        generations={},
+        previous=None,
+        place=place,
+        now=datetime.now(UTC),
+    )
+    home.save_tokens(namespace, result.tokens)
+    files.swap(home.path / "xds", result.compiled.files.version, result.compiled.files.data)
+    home.hand_out(namespace, result.compiled.decision.keys, base_url(listen))
+    return result.compiled.files.version

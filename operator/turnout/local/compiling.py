@@ -1,0 +1,46 @@
+"""Manifests and tokens → snapshot, decision and files, with a token for every key that needs one. No I/O."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from turnout.api.problems import KINDS
+from turnout.apply import keyring
+from turnout.decide.ir import Router
+from turnout.decide.snapshot import Snapshot, Token
+from turnout.local.directory import Generations, snapshot
+from turnout.local.manifests import Manifest
+from turnout.xds.compile import Compiled, compile_namespace
+from turnout.xds.place import Place
+
+Tokens = Mapping[str, tuple[Token, ...]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out; tokens: those to keep, before anything is done with the rest."""
+
+    state: Snapshot
+    compiled: Compiled
+    tokens: Tokens
+
+
+def compile_manifests(
+    manifests: Iterable[Manifest],
+    namespace: str,
+    *,
+    tokens: Tokens,
+    generations: Generations,
+    previous: Router | None,
+    place: Place,
+    now: datetime,
+) -> Result:
+    """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC."""
+    chosen = [m for m in manifests if m.kind in KINDS or m.kind == "Secret"]
+    while True:
+        state = snapshot(chosen, namespace, tokens=tokens, generations=generations)
+        compiled = compile_namespace(state, previous, now=now, place=place)
+        decision = compiled.decision
+        if not (decision.mint or decision.drop):
+            return Result(state, compiled, tokens)
+        tokens = keyring.changed(tokens, mint_for=decision.mint, drop=decision.drop, now=now)
