@@ -7,7 +7,7 @@ use crate::front::Action;
 use crate::headers::Headers;
 use crate::host::{self, Buffer, Map};
 use crate::judge::{Fault, Judge, Shape, Verdict};
-use crate::lane::{note_refusal, Attempt};
+use crate::lane::{note_refusal, refuse, Attempt};
 use crate::metrics::{count, Metric, Outcome};
 use crate::refusal;
 use crate::replies;
@@ -276,10 +276,14 @@ impl Attempt {
         }
     }
 
-    /// Puts an answer of ours in the place of the provider's. One without a body can only change its status.
+    /// Puts an answer of ours in the place of the provider's. One that came without any body cannot get one from us:
+    /// it only changes its status on the way to the next lane, and after the last one Envoy answers.
     fn replace(&mut self, status: u16, body: &str) -> Action {
-        host::set_header(Map::Response, ":status", &status.to_string());
         self.phase = Phase::Rejected;
+        if self.read == 0 && self.with(|r, _| r.has_more()) == Some(false) {
+            return refuse(502);
+        }
+        host::set_header(Map::Response, ":status", &status.to_string());
         if self.read > 0 {
             host::set_header(Map::Response, "content-type", "application/json");
             host::set_header(Map::Response, "content-length", &body.len().to_string());
@@ -327,11 +331,13 @@ fn retry(r: &mut Request, wait: Option<u64>) {
 
 /// A stream has begun: a half-open circuit closes now; a closed one waits for the stream's end.
 fn close_circuit(r: &mut Request) {
-    let index = r.current.and_then(|c| r.model(c.step)).map(|m| m.lane);
-    let lane = index.and_then(|i| r.table.lanes.get(i));
-    if let (Some(lane), true) = (lane, r.chain.permit.is_some() && r.chain.permit == index) {
-        breaker::succeeded(&lane.id, host::now_ms());
-        r.chain.permit = None;
+    let model = r.current.and_then(|c| r.model(c.step));
+    let lane = model.and_then(|m| r.table.lanes.get(m.lane));
+    if let (Some(model), Some(lane)) = (model, lane) {
+        if r.chain.permit == Some(model.lane) {
+            breaker::succeeded(&lane.id, &model.rules, host::now_ms());
+            r.chain.permit = None;
+        }
     }
 }
 

@@ -52,9 +52,9 @@ pub fn give_back(lane: &str) {
 }
 
 /// A success of a lane.
-pub fn succeeded(lane: &str, now: u64) {
+pub fn succeeded(lane: &str, rules: &Rules, now: u64) {
     update(lane, |c| {
-        c.succeeded(now);
+        c.succeeded(rules, now);
         true
     });
 }

@@ -19,6 +19,9 @@ pub struct Rules {
 /// A permit whose trial never came to an end (its worker crashed) is forgotten after this.
 pub const PERMIT_LOST_MS: u64 = 120_000;
 
+/// A ramp begins with one request in so many, else nothing would ever be learnt.
+const LEAST_SHARE: u64 = 20;
+
 /// The state of one lane. `until` 0: closed; later than now: open; else half-open.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Circuit {
@@ -30,8 +33,10 @@ pub struct Circuit {
     pub permits: u64,
     /// Unix ms of the last permit.
     pub granted: u64,
-    /// Unix ms since which it is closed again and its share rises; 0 when there is no ramp.
-    pub ramp: u64,
+    /// Unix ms since which it is closed again and its share rises; 0 when it never was open.
+    pub ramp_from: u64,
+    /// Unix ms at which the share is whole again.
+    pub ramp_until: u64,
     /// The status with which the provider last refused our credential, account or model; 0 after a success.
     pub refused: u64,
 }
@@ -76,14 +81,16 @@ impl Circuit {
             State::Open => Door::Shut(self.until),
             State::HalfOpen if self.permits < rules.permits || self.permits_lost(now) => Door::Permit,
             State::HalfOpen => Door::Shut(now),
-            State::Closed => {
-                let since = now.saturating_sub(self.ramp);
-                let rising = self.ramp > 0 && since < rules.ramp_ms;
-                if rising && draw(rules.ramp_ms) >= since.max(rules.ramp_ms / 20) {
-                    return Door::Ramping;
+            State::Closed if self.is_ramping(now) => {
+                let whole = self.ramp_until.saturating_sub(self.ramp_from);
+                let share = now.saturating_sub(self.ramp_from).max(whole / LEAST_SHARE);
+                if draw(whole) < share {
+                    Door::Open
+                } else {
+                    Door::Ramping
                 }
-                Door::Open
             }
+            State::Closed => Door::Open,
         }
     }
 
@@ -106,11 +113,14 @@ impl Circuit {
     }
 
     /// A success. It closes a half-open circuit and starts the ramp; one that comes late, while open, changes nothing.
-    pub fn succeeded(&mut self, now: u64) {
+    pub fn succeeded(&mut self, rules: &Rules, now: u64) {
         self.refused = 0;
         match self.state(now) {
             State::Closed => self.fails = 0,
-            State::HalfOpen => *self = Circuit { ramp: now, ..Circuit::default() },
+            State::HalfOpen => {
+                let ramp_until = now.saturating_add(rules.ramp_ms);
+                *self = Circuit { ramp_from: now, ramp_until, ..Circuit::default() };
+            }
             State::Open => {}
         }
     }
@@ -134,8 +144,8 @@ impl Circuit {
     }
 
     /// Whether the share is still rising.
-    pub fn is_ramping(&self, rules: &Rules, now: u64) -> bool {
-        self.until == 0 && self.ramp > 0 && now.saturating_sub(self.ramp) < rules.ramp_ms
+    pub fn is_ramping(&self, now: u64) -> bool {
+        self.until == 0 && now < self.ramp_until
     }
 
     fn open(&mut self, until: u64) {
@@ -146,10 +156,11 @@ impl Circuit {
         now > self.granted.saturating_add(PERMIT_LOST_MS)
     }
 
-    /// The bytes kept in shared data: six little-endian numbers.
-    pub fn to_bytes(self) -> [u8; 48] {
-        let mut out = [0; 48];
-        let fields = [self.fails, self.until, self.permits, self.granted, self.ramp, self.refused];
+    /// The bytes kept in shared data: seven little-endian numbers.
+    pub fn to_bytes(self) -> [u8; 56] {
+        let mut out = [0; 56];
+        let Circuit { fails, until, permits, granted, ramp_from, ramp_until, refused } = self;
+        let fields = [fails, until, permits, granted, ramp_from, ramp_until, refused];
         for (slot, field) in out.chunks_exact_mut(8).zip(fields) {
             slot.copy_from_slice(&field.to_le_bytes());
         }
@@ -160,6 +171,14 @@ impl Circuit {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut fields = bytes.chunks_exact(8).map(|c| <[u8; 8]>::try_from(c).map_or(0, u64::from_le_bytes));
         let mut next = || fields.next().unwrap_or(0);
-        Circuit { fails: next(), until: next(), permits: next(), granted: next(), ramp: next(), refused: next() }
+        Circuit {
+            fails: next(),
+            until: next(),
+            permits: next(),
+            granted: next(),
+            ramp_from: next(),
+            ramp_until: next(),
+            refused: next(),
+        }
     }
 }

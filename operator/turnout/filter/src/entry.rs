@@ -41,6 +41,10 @@ fn with<R>(context: u32, f: impl FnOnce(&mut Context) -> R) -> Option<R> {
     Some(f(&mut context))
 }
 
+fn every_context() -> Vec<Rc<RefCell<Context>>> {
+    CONTEXTS.with(|all| all.with(|all| all.values().cloned().collect())).unwrap_or_default()
+}
+
 fn act(context: u32, f: impl FnOnce(&mut Context) -> Action) -> u32 {
     with(context, f).unwrap_or(Action::Continue) as u32
 }
@@ -97,10 +101,8 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
 #[no_mangle]
 pub extern "C" fn proxy_on_tick(root: u32) {
     let lanes = matches!(role(root), Some(Role::Lane));
-    let all: Vec<Rc<RefCell<Context>>> =
-        CONTEXTS.with(|all| all.with(|all| all.values().cloned().collect())).unwrap_or_default();
     let now = host::now_ms();
-    for context in all {
+    for context in every_context() {
         match context.try_borrow_mut().as_deref_mut() {
             Ok(Context::Lane(attempt)) if lanes => attempt.on_tick(now),
             Ok(Context::Status(status)) if !lanes => status.on_tick(now),
@@ -178,13 +180,15 @@ pub extern "C" fn proxy_on_response_trailers(context: u32, _count: u32) -> u32 {
     })
 }
 
-/// The answer to a call of ours.
+/// The answer to a call of ours. Envoy tells the role, not the stream that asked; every drain under way may read it.
 #[no_mangle]
-pub extern "C" fn proxy_on_http_call_response(context: u32, _token: u32, _headers: u32, size: usize, _trailers: u32) {
-    with(context, |c| match c {
-        Context::Status(status) => status.on_call(size),
-        _ => {}
-    });
+pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers: u32, size: usize, _trailers: u32) {
+    let now = host::now_ms();
+    for context in every_context() {
+        if let Ok(Context::Status(status)) = context.try_borrow_mut().as_deref_mut() {
+            status.on_call(size, now);
+        }
+    }
 }
 
 /// A context is over: a request's, or a configuration's.

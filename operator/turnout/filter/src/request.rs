@@ -216,7 +216,7 @@ impl Request {
         };
         let held = self.chain.permit == Some(index);
         match outcome {
-            Outcome::Ok | Outcome::ClientError => breaker::succeeded(&id, now),
+            Outcome::Ok | Outcome::ClientError => breaker::succeeded(&id, &rules, now),
             Outcome::HungUp => return, // the request's end gives the trial back
             Outcome::Refused if shut_ms == NEUTRAL => return,
             _ => breaker::failed(&id, &rules, now, shut_ms),

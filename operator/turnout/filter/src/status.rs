@@ -19,10 +19,8 @@ const ACTIVE: &str = "http.router.downstream_rq_active: ";
 const DRAIN_LEAST_MS: u64 = 5_000;
 /// And at most: the longest answer allowed.
 const DRAIN_MOST_MS: u64 = 3_600_000;
-/// Milliseconds between looks.
+/// Milliseconds between looks; two in a row must see no request.
 const LOOK_MS: u64 = 1_000;
-/// Looks in a row that must see no request.
-const QUIET_LOOKS: u32 = 2;
 
 /// One request to the status listener.
 pub struct Status {
@@ -33,7 +31,7 @@ pub struct Status {
 struct Drain {
     since: u64,
     looked: u64,
-    quiet: u32,
+    quiet_since: Option<u64>,
     failed: bool,
 }
 
@@ -53,7 +51,7 @@ impl Status {
             }
             ("GET", "/drain") => {
                 let now = host::now_ms();
-                self.drain = Some(Drain { since: now, looked: now, quiet: 0, failed: false });
+                self.drain = Some(Drain { since: now, looked: now, quiet_since: None, failed: false });
                 host::call(ADMIN, &ask("POST", "/healthcheck/fail"), ASKED_MS);
                 Action::Pause
             }
@@ -68,8 +66,8 @@ impl Status {
             None => return,
         };
         let age = now.saturating_sub(drain.since);
-        let quiet = drain.quiet >= QUIET_LOOKS && age >= DRAIN_LEAST_MS;
-        if quiet || age >= DRAIN_MOST_MS {
+        let quiet = drain.quiet_since.map_or(false, |since| drain.looked > since);
+        if quiet && age >= DRAIN_LEAST_MS || age >= DRAIN_MOST_MS {
             self.drain = None;
             host::act_on(self.context);
             host::reply(200, &[("content-type", "text/plain")], "drained\n");
@@ -84,18 +82,17 @@ impl Status {
     }
 
     /// The admin interface's answer of `size` bytes.
-    pub fn on_call(&mut self, size: usize) {
-        let body = host::buffer(Buffer::Call, 0, size.min(4096));
-        let text = String::from_utf8_lossy(&body);
+    pub fn on_call(&mut self, size: usize, now: u64) {
         let drain = match &mut self.drain {
             Some(drain) => drain,
             None => return,
         };
-        if text.trim() == "OK" {
-            drain.failed = true;
-        }
+        let body = host::buffer(Buffer::Call, 0, size.min(4096));
+        let text = String::from_utf8_lossy(&body);
+        drain.failed |= text.trim() == "OK";
         if let Some(active) = text.lines().find_map(|l| l.strip_prefix(ACTIVE)) {
-            drain.quiet = if active.trim() == "0" { drain.quiet.saturating_add(1) } else { 0 };
+            let quiet = active.trim() == "0";
+            drain.quiet_since = if quiet { drain.quiet_since.or(Some(now)) } else { None };
         }
     }
 }
@@ -121,7 +118,7 @@ pub fn lanes(now: u64) -> String {
         let comma = if out.ends_with('[') { "" } else { "," };
         let _ = write!(
             out, "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"refusal\":{}}}",
-            comma, quoted(&lane), state, circuit.fails, circuit.until.saturating_sub(now), circuit.ramp > 0, refusal
+            comma, quoted(&lane), state, circuit.fails, circuit.until.saturating_sub(now), circuit.is_ramping(now), refusal
         );
     }
     out.push_str("]}\n");
