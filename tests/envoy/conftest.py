@@ -1,0 +1,79 @@
+"""Fixtures of the router's tests: three fake providers, and routers that last as long as a module."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.background import Background
+from harness.manifests import Manifest, token
+from harness.providers import Provider, Trio, refusing_address
+from harness.router import Router, Serve
+from harness.wire import Wire
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """The thread in which fake providers live."""
+    background = Background()
+    yield background
+    background.close()
+
+
+@pytest.fixture(scope="session")
+def trio(background: Background) -> Trio:
+    """The three providers of most tests."""
+    return Trio(*(Provider(background, name) for name in ("one", "two", "three")))
+
+
+@pytest.fixture(scope="session")
+def wire(background: Background) -> Iterator[Wire]:
+    """A provider of bytes."""
+    wire = Wire(background)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture(scope="session")
+def refusing_port() -> Iterator[int]:
+    """A port where nothing listens, and nothing will."""
+    held, port = refusing_address()
+    yield port
+    held.close()
+
+
+@pytest.fixture(autouse=True)
+def _reset(trio: Trio, wire: Wire) -> None:
+    for provider in (*trio, wire):
+        provider.reset()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Starts routers that end with the module; at their end no secret may stand in their log, and no crash."""
+    routers: list[Router] = []
+
+    def serve(*manifests: Manifest, **options: Any) -> Router:
+        routers.append(Router(tmp_path_factory.mktemp("router"), **options))
+        return routers[-1].start(*manifests)
+
+    yield serve
+    for router in routers:
+        router.stop()
+        _look_through(router)
+
+
+def _look_through(router: Router) -> None:
+    log = router.log()
+    crash = re.search(r".*(panicked|Wasm VM failed|Function: proxy_on|assert failure|Caught).*", log)
+    assert crash is None, f"the filter crashed: {crash[0] if crash else ''}"
+    assert token("") not in log, "a token stands in Envoy's log"
+    assert "credential-of-" not in log, "a credential stands in Envoy's log"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for a router that the test itself starts and stops."""
+    return tmp_path

@@ -1,0 +1,186 @@
+"""A router for tests: the real Envoy with our filter on free ports of 127.0.0.1, fed through a folder."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.envoy import ENVOY, FILTER
+from harness.manifests import Manifest, snapshot, token
+from turnout.xds.bootstrap import Address, bootstrap
+from turnout.xds.compile import compile_namespace
+from turnout.xds.place import Place
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+TAKE_UP = 10.0
+"""Seconds within which a router must start, or take up a configuration; it takes about 0.5 and 0.1."""
+
+
+def eventually(check: Callable[[], Any], *, within: float = TAKE_UP, why: str = "it never came true") -> Any:
+    """The first true value of check, which is asked again and again. Raises AssertionError after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (value := check()):
+        assert time.monotonic() < deadline, why
+        time.sleep(0.01)
+    return value
+
+
+class Router:
+    """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it."""
+
+    def __init__(self, folder: Path, *, workers: int = 1, wasm: Path = FILTER, ca_bundle: str = CA_BUNDLE) -> None:
+        self.folder, self.workers = folder, workers
+        self.place = Place(wasm=str(wasm), xds_dir=str(folder / "xds"), ca_bundle=ca_bundle)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.version = ""
+        self._ports: dict[str, int] = {}
+        self._numbers = itertools.count()
+        self._clients: list[httpx.Client | openai.OpenAI] = []
+        socket = str(folder / "admin.sock")
+        self.admin = httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://admin", timeout=10)
+        anywhere = Address("127.0.0.1", 0)
+        config = bootstrap(self.place, listen=anywhere, status=anywhere, admin_socket=socket, node_id="test")
+        (folder / "bootstrap.json").write_bytes(config)
+
+    def start(self, *manifests: Manifest) -> "Router":
+        """Start with these manifests; returns when it serves them."""
+        self.write(self.compile(*manifests))
+        return self.launch()
+
+    def launch(self) -> "Router":
+        """Start with what the folder holds."""
+        command = [
+            ENVOY,
+            "-c",
+            self.folder / "bootstrap.json",
+            "--concurrency",
+            str(self.workers),
+            "--disable-hot-restart",
+        ]
+        with (self.folder / "envoy.log").open("ab") as log:
+            self.process = subprocess.Popen([*command, "-l", "info"], stdout=log, stderr=log)
+        eventually(self._listening, why=f"Envoy did not start:\n{self.log()[-3000:]}")
+        eventually(self._applied, why=f"Envoy did not take its first configuration:\n{self.log()[-3000:]}")
+        return self
+
+    def compile(self, *manifests: Manifest) -> Mapping[str, bytes]:
+        """The files for these manifests, which must be right; their version is what the router should report."""
+        compiled = compile_namespace(snapshot(*manifests), None, now=datetime.now(UTC), place=self.place)
+        problems = [v for v in compiled.decision.verdicts if v.problem]
+        assert not problems, problems
+        self.version = compiled.files.version
+        return compiled.files.data
+
+    def publish(self, *manifests: Manifest) -> None:
+        """Change to these manifests; returns when every part of the router runs them."""
+        self.write(self.compile(*manifests))
+        eventually(self._applied, why=f"never took {self.version}: {self.versions()}\n{self.log()[-3000:]}")
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Put files where the router reads them, as the kubelet does: a new folder, then one swap of ..data."""
+        xds = self.folder / "xds"
+        new = xds / f"..{next(self._numbers)}"
+        new.mkdir(parents=True)
+        for name, data in files.items():
+            (new / name).write_bytes(data)
+            if not (xds / name).is_symlink():
+                (xds / name).symlink_to(f"..data/{name}")
+        (xds / "..tmp").symlink_to(new.name)
+        (xds / "..tmp").rename(xds / "..data")
+
+    def stop(self) -> None:
+        """End it. Raises AssertionError if it had ended by itself."""
+        for client in self._clients:
+            client.close()
+        self.admin.close()
+        if self.process is not None:
+            assert self.process.poll() is None, f"Envoy died:\n{self.log()[-5000:]}"
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(10)
+
+    @property
+    def url(self) -> str:
+        """Where clients come, without /v1."""
+        return f"http://127.0.0.1:{self._ports['router']}"
+
+    @property
+    def status_url(self) -> str:
+        """The status listener."""
+        return f"http://127.0.0.1:{self._ports['status']}"
+
+    def sdk(self, key: str = "app", **options: Any) -> openai.OpenAI:
+        """An openai client with that key; it does not retry, so that a test sees what the router says."""
+        client = openai.OpenAI(
+            base_url=f"{self.url}/v1", api_key=token(key), **{"max_retries": 0, "timeout": 20, **options}
+        )
+        self._clients.append(client)
+        return client
+
+    def http(self, key: str | None = "app", **options: Any) -> httpx.Client:
+        """An httpx client with that key, or with none."""
+        headers = {"authorization": f"Bearer {token(key)}"} if key else {}
+        client = httpx.Client(base_url=self.url, headers=headers, **{"timeout": 20, **options})
+        self._clients.append(client)
+        return client
+
+    def stats(self, pattern: str) -> dict[str, Any]:
+        """Envoy's statistics whose names match, by name."""
+        found = self.admin.get("/stats", params={"filter": pattern, "format": "json"}).json()["stats"]
+        return {s["name"]: s["value"] for s in found if "name" in s}
+
+    def versions(self) -> dict[str, str]:
+        """What each of the six sources runs."""
+        return self.stats("version_text")
+
+    def lanes(self) -> dict[str, dict[str, Any]]:
+        """The circuits, by the provider's name of the model."""
+        found = httpx.get(f"{self.status_url}/lanes", timeout=5).json()["lanes"]
+        return {lane["lane"].rpartition("-")[0]: lane for lane in found}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples of exactly that name which bear these labels; 0 if there is none."""
+        return sum(s.value for s in self.samples(name) if labels.items() <= s.labels.items())
+
+    def samples(self, name: str) -> list[Any]:
+        """A metric's samples of exactly that name."""
+        text = httpx.get(f"{self.status_url}/stats/prometheus", timeout=5).text
+        return [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == name]
+
+    def log(self) -> str:
+        """All that Envoy has logged."""
+        return (self.folder / "envoy.log").read_text(errors="replace")
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process so far."""
+        assert self.process
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _listening(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, f"Envoy ended:\n{self.log()[-5000:]}"
+        try:
+            found = self.admin.get("/listeners", params={"format": "json"}).json()
+        except (httpx.TransportError, json.JSONDecodeError):
+            return False
+        listeners: Iterable[Any] = found.get("listener_statuses", [])
+        self._ports = {s["name"]: s["local_address"]["socket_address"]["port_value"] for s in listeners}
+        return self.admin.get("/ready").status_code == 200 and len(self._ports) == 2
+
+    def _applied(self) -> bool:
+        versions = self.versions()
+        return len(versions) == 6 and set(versions.values()) == {self.version}
+
+
+Serve = Callable[..., Router]
+"""The fixture that starts a router with manifests, which ends with the module."""
