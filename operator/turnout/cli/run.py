@@ -1,11 +1,12 @@
 """`turnout run DIR`: the manifests of a directory, served on this machine, without a cluster."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import click
 
-from turnout.cli.show import Plain
+from turnout.cli.show import LiveView, Plain
 from turnout.cli.types import address, filter_module
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
@@ -29,8 +30,10 @@ def command(
     Issued keys, statuses and the router's files are in DIR/.turnout, which survives a restart.
     """
     options = Options(folder, listen, filter_module(), namespace, envoy, fake_providers)
-    asyncio.run(_run(options))
+    live = not plain and sys.stdout.isatty() and sys.stdin.isatty()
+    asyncio.run(_run(options, live=live))
 
 
-async def _run(options: Options) -> None:
-    await Session(options).run(Plain())
+async def _run(options: Options, *, live: bool) -> None:
+    session = Session(options)
+    await session.run(LiveView() if live else Plain())

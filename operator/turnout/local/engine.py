@@ -19,7 +19,10 @@ from turnout.decide.snapshot import Snapshot
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
+from turnout.local import files
+from turnout.local.checks import findings, objects
 from turnout.local.compiling import Tokens, compile_manifests
+from turnout.local.documents import Mistake
 from turnout.local.envoy import Envoy
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest

@@ -3,6 +3,7 @@
 So that failover can be seen without an account anywhere. They ask for the very credentials that the manifests hold.
 """
 
+import asyncio
 from dataclasses import replace
 
 from turnout.decide.ir import Lane, Router
@@ -62,10 +63,15 @@ class Fakes:
         provider = self._of(lane)
         return None if provider is None else provider.control.fault.kind is Kind.OK
 
+    def control_url(self, lane: Lane) -> str | None:
+        """The control path of the provider of a lane; None if it is not one of these."""
+        provider = self._of(lane)
+        return None if provider is None else f"http://127.0.0.1:{provider.port}/ctl"
+
     async def stop(self) -> None:
         """Stop all of them."""
-        for provider in self._providers.values():
-            await provider.stop()
+        await asyncio.gather(*(provider.stop() for provider in self._providers.values()))
 
     def _of(self, lane: Lane) -> FakeProvider | None:
-        return self._providers.get(lane.endpoint.port) if lane.endpoint.host in HOSTS else None
+        fake = lane.endpoint.host in HOSTS and not lane.endpoint.tls
+        return self._providers.get(lane.endpoint.port) if fake else None

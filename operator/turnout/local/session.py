@@ -130,6 +130,7 @@ class Session:
             raise UsageError(f"Envoy refuses the configuration: {progress.rejection}")
         self._write_statuses()
         self._tell_mistakes(self._found, compiled)
+        await self._watcher.look(self.router)
         display.ready(self)
         await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self))
 
