@@ -6,17 +6,19 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from turnout.apply.kube import Kube
 from turnout.decide.ir import canonical
 from turnout.decide.snapshot import Token
 from turnout.errors import BrokenStateError
 from turnout.infra.labels import KEYRING, Json
 from turnout.infra.objects import decoded, secret
 from turnout.infra.ownership import stamped
+
+if TYPE_CHECKING:  # the Kubernetes client takes 0.3 s to import, and `turnout run` never needs it
+    from turnout.apply.kube import Kube
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def keyring_secret(namespace: str, tokens: Tokens) -> Json:
     return secret(namespace, KEYRING, entries)
 
 
-async def save(kube: Kube, live: Mapping[str, Any] | None, namespace: str, tokens: Tokens) -> Json | None:
+async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, tokens: Tokens) -> Json | None:
     """Write the keyring, or delete it when no token is left; the Secret as it then is.
 
     live: as the tokens were read from. Raises ConflictError if it has changed since: whoever did that knows tokens that
@@ -66,11 +68,11 @@ async def save(kube: Kube, live: Mapping[str, Any] | None, namespace: str, token
     if not tokens:
         if live is not None:
             await kube.delete(live)
-        return None
+        return
     desired = stamped(keyring_secret(namespace, tokens))
     if live is not None:
         desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
-    return await kube.apply(desired)
+    await kube.apply(desired)
 
 
 def _entry(token: Token) -> Json:
