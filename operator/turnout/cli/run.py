@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from turnout.cli.show import LiveView, Plain
+from turnout.cli.show import Plain
 from turnout.cli.types import address, filter_module
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
@@ -36,4 +36,9 @@ def command(
 
 async def _run(options: Options, *, live: bool) -> None:
     session = Session(options)
-    await session.run(LiveView() if live else Plain())
+    if live:
+        from turnout.cli.live import LiveView  # late: rich takes 60 ms to import
+
+        await session.run(LiveView())
+    else:
+        await session.run(Plain())

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from turnout.decide.ir import Router
 from turnout.errors import UsageError
@@ -19,7 +19,6 @@ from turnout.local.documents import Mistake
 from turnout.local.edits import edits
 from turnout.local.engine import Engine, Settings
 from turnout.local.envoy import Envoy, base_url, ca_bundle, check_free, find
-from turnout.local.fakes import Fakes
 from turnout.local.figures import GroupRow
 from turnout.local.home import FOLDER, Home
 from turnout.local.manifests import Manifest, Manifests
@@ -28,6 +27,9 @@ from turnout.observe.scrape import client
 from turnout.xds.bootstrap import Address
 from turnout.xds.compile import Compiled
 from turnout.xds.place import Place
+
+if TYPE_CHECKING:
+    from turnout.local.fakes import Fakes
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Session:
         """Look at the directory and at this machine. Raises UsageError if it cannot be served as it is."""
         self.options = options
         self.mistakes: set[Mistake] = set()
-        self.fakes = Fakes()
+        self.fakes = self._make_fakes()
         self._directory = Directory(options.folder, os.environ)
         self._found = self._directory.load()
         refuse_mistakes(self._found, options.folder)
@@ -111,7 +113,8 @@ class Session:
             await self._drain()
         finally:
             await self._envoy.stop()
-            await self.fakes.stop()
+            if self.fakes is not None:
+                await self.fakes.stop()
             await self._http.aclose()
             self.home.release()
 
@@ -121,9 +124,16 @@ class Session:
             self._impatient.set()
         self._stopping.set()
 
+    def _make_fakes(self) -> "Fakes | None":
+        if not self.options.fake_providers:
+            return None
+        from turnout.local.fakes import Fakes  # late: aiohttp takes 0.1 s to import
+
+        return Fakes()
+
     async def _serve(self, display: Display) -> None:
         compiled = self._engine.compile(self._mine(self._found))
-        if self.options.fake_providers:
+        if self.fakes is not None:
             await self.fakes.adjust(compiled.decision.router)
         progress = await self._engine.publish(compiled)
         if not progress.done:
@@ -147,7 +157,7 @@ class Session:
         start = asyncio.get_running_loop().time()
         compiled = self._engine.compile(self._mine(found))
         self._tell_mistakes(found, compiled)
-        if self.options.fake_providers:
+        if self.fakes is not None:
             await self.fakes.adjust(compiled.decision.router)
         if self._engine.runs(compiled):
             self._engine.adopt(compiled)
