@@ -59,8 +59,8 @@ def keyring_secret(namespace: str, tokens: Tokens) -> Json:
     return secret(namespace, KEYRING, entries)
 
 
-async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, tokens: Tokens) -> Json | None:
-    """Write the keyring, or delete it when no token is left; the Secret as it then is.
+async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, tokens: Tokens) -> None:
+    """Write the keyring, or delete it when no token is left.
 
     live: as the tokens were read from. Raises ConflictError if it has changed since: whoever did that knows tokens that
     this would forget.

@@ -5,12 +5,13 @@ package brings login, TLS and connections; its typed models are not used: they d
 """
 
 import asyncio
+import contextlib
 import json
 import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3
 from kubernetes import config
@@ -23,7 +24,6 @@ from turnout.infra.labels import MANAGED_BY, MANAGER, Json
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 CHUNK = 500
 """Objects per page of a LIST. Source: kubectl's default."""
 TIMEOUT_S = 30
@@ -48,14 +48,43 @@ class Listing:
     resource_version: int
 
 
+class Witness(Protocol):
+    """Who is told of writes, so that it need not wait for their events, nor take them for somebody else's."""
+
+    def begins(self, kind: Kind, namespace: str, name: str) -> None:
+        """A write of this object begins."""
+
+    def ends(self, kind: Kind, namespace: str, name: str, after: Json | None) -> None:
+        """It is over; after: the object as it left it, None if it failed."""
+
+    def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
+        """An object was deleted."""
+
+
+class Unseen:
+    """A witness for those who need none."""
+
+    def begins(self, kind: Kind, namespace: str, name: str) -> None:
+        """Nothing."""
+
+    def ends(self, kind: Kind, namespace: str, name: str, after: Json | None) -> None:
+        """Nothing."""
+
+    def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
 class Kube:
     """A connection to one API server, with the rights of whoever runs this.
 
     Every method raises ClusterError or one of its children if the API server does not do it.
     """
 
-    def __init__(self, configuration: Configuration, wrote: Callable[[], None] = lambda: None) -> None:
-        """wrote: called for every request that may change something."""
+    def __init__(
+        self, configuration: Configuration, witness: Witness | None = None, wrote: Callable[[], None] = lambda: None
+    ) -> None:
+        """witness: told of writes; wrote: called for every request that may change something."""
+        self._witness = witness or Unseen()
         self._wrote = wrote
         self._api = ApiClient(configuration)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
@@ -89,35 +118,40 @@ class Kube:
 
     async def apply(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
         """Server-side apply: our fields become these, whoever had them; the object as it then is."""
-        meta = obj["metadata"]
-        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"], subresource)
         query = {"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"}
-        return await self._json("PATCH", path, query, json.dumps(obj), APPLY)
+        return await self._patch(obj, query, json.dumps(obj), APPLY, subresource)
 
     async def annotate(self, kind: Kind, namespace: str, name: str, annotations: Mapping[str, str]) -> Json:
         """Set annotations and nothing else."""
         body = {"metadata": {"annotations": annotations}}
-        return await self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, body, MERGE)
+        obj = {"kind": kind.name, "metadata": {"namespace": namespace, "name": name}}
+        return await self._patch(obj, {"fieldManager": MANAGER}, body, MERGE)
 
     async def set_managed_fields(self, obj: Mapping[str, Any], managed_fields: list[Json]) -> Json:
         """Rewrite who owns which field. Raises ConflictError if the object has changed since."""
-        meta = obj["metadata"]
-        body = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
-            {"op": "replace", "path": "/metadata/managedFields", "value": managed_fields},
-        ]
-        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"])
-        return await self._json("PATCH", path, {"fieldManager": MANAGER}, body, JSON_PATCH)
+        version = obj["metadata"]["resourceVersion"]
+        body = {"metadata": {"resourceVersion": version, "managedFields": managed_fields}}
+        return await self._patch(obj, {"fieldManager": MANAGER}, body, MERGE)
 
     async def delete(self, obj: Mapping[str, Any]) -> None:
         """Delete this very object: one that was made anew under its name stays. Gone already is as good."""
-        meta = obj["metadata"]
+        kind, meta = BY_NAME[obj["kind"]], obj["metadata"]
         body = {"preconditions": {"uid": meta["uid"]}, "propagationPolicy": "Background"}
-        path = BY_NAME[obj["kind"]].path(meta["namespace"], meta["name"])
+        with contextlib.suppress(NotFoundError, ConflictError):
+            await self._json("DELETE", kind.path(meta["namespace"], meta["name"]), {}, body, "application/json")
+        self._witness.drop(kind, obj)
+
+    async def _patch(
+        self, obj: Mapping[str, Any], query: Mapping[str, str], body: Any, content_type: str, subresource: str = ""
+    ) -> Json:
+        where = (BY_NAME[obj["kind"]], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        after = None
+        self._witness.begins(*where)
         try:
-            await self._json("DELETE", path, {}, body, "application/json")
-        except (NotFoundError, ConflictError):
-            return
+            after = await self._json("PATCH", where[0].path(*where[1:], subresource), query, body, content_type)
+        finally:
+            self._witness.ends(*where, after)
+        return after
 
     async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """The last lines that a container wrote. They may hold secrets."""
@@ -155,7 +189,7 @@ class Kube:
         return data
 
 
-def connect(wrote: Callable[[], None] = lambda: None) -> Kube:
+def connect(witness: Witness, wrote: Callable[[], None]) -> Kube:
     """The API server of the cluster that this pod runs in, or of kubectl's configuration. Raises ClusterError."""
     configuration = Configuration()
     try:
@@ -166,7 +200,7 @@ def connect(wrote: Callable[[], None] = lambda: None) -> Kube:
     except config.ConfigException as error:
         raise ClusterError(f"no cluster to talk to: {error}") from None
     configuration.retries = 1
-    return Kube(configuration, wrote)
+    return Kube(configuration, witness, wrote)
 
 
 def _message(answer: bytes) -> str:

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 
 from turnout.apply.kube import Kube
+from turnout.errors import ConflictError
+from turnout.infra.kinds import DEPLOYMENT
 from turnout.infra.labels import Json
 from turnout.infra.objects import initial
 from turnout.infra.ownership import differs, released_replicas, stamped
 
 Live = Callable[[Json], Json | None]
-Seen = Callable[[Json], None]
+
+TRIES = 5
+"""Times that giving up replicas is tried: right after its creation a Deployment changes at once, by its controller."""
 
 
 class Applier:
@@ -18,11 +22,10 @@ class Applier:
     object that was applied and has not changed since is not applied again.
     """
 
-    def __init__(self, kube: Kube, live: Live, seen: Seen) -> None:
-        """live: the object as it is now, if it is; seen: told of every object as a write left it."""
+    def __init__(self, kube: Kube, live: Live) -> None:
+        """live: the object as it is known now, if it is."""
         self._kube = kube
         self._live = live
-        self._seen = seen
         self._applied: dict[tuple[str, str], tuple[Json, str]] = {}
 
     async def apply(self, desired: Json) -> bool:
@@ -36,7 +39,6 @@ class Applier:
             return False
         after = await self._kube.apply(wanted)
         self._applied[name] = (wanted, after["metadata"]["resourceVersion"])
-        self._seen(after)
         return True
 
     async def apply_deployment(self, desired: Json, *, replicas: int) -> bool:
@@ -46,10 +48,22 @@ class Applier:
         ours. It comes before anything else also when the step was missed because the operator died in between.
         """
         live = self._live(desired)
+        created = live is None
         if live is None:
             live = await self._kube.apply(initial(stamped(desired), replicas))
-            self._seen(live)
-        free = released_replicas(live)
-        if free is not None:
-            self._seen(await self._kube.set_managed_fields(live, free))
-        return await self.apply(desired) or free is not None
+        await self._release_replicas(live)
+        return await self.apply(desired) or created
+
+    async def _release_replicas(self, live: Json | None) -> None:
+        for attempt in range(TRIES):
+            free = released_replicas(live) if live else None
+            if live is None or free is None:
+                return
+            try:
+                await self._kube.set_managed_fields(live, free)
+            except ConflictError:
+                if attempt == TRIES - 1:
+                    raise
+                live = await self._kube.get(DEPLOYMENT, live["metadata"]["namespace"], live["metadata"]["name"])
+            else:
+                return

@@ -69,6 +69,7 @@ def _container(options: RouterOptions) -> Json:
             *("-c", f"{CONFIG_DIR}/{BOOTSTRAP_FILE}"),
             *("--concurrency", str(options.concurrency)),
             *("--log-level", "warning"),
+            *("--component-log-level", "misc:error"),  # not the same words about api_key_auth at every change
             "--disable-hot-restart",
         ],
         "ports": [

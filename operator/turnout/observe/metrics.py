@@ -18,7 +18,7 @@ class Metrics:
         )
         self.publish = Histogram(
             "turnout_publish_seconds",
-            "Time from the write of a configuration until every router runs it.",
+            "Time from the first event of a change until every router runs it.",
             buckets=SECONDS,
             registry=self.registry,
         )

@@ -7,8 +7,6 @@ from importlib import resources
 import httpx
 
 from turnout.apply.kube import Kube
-from turnout.infra.kinds import BY_NAME
-from turnout.infra.labels import Json
 from turnout.infra.pod import ADMIN_SOCKET, PORT, STATUS_PORT
 from turnout.observe.health import Health
 from turnout.observe.metrics import Metrics
@@ -37,10 +35,6 @@ class Context:
     health: Health
     wasm: bytes
     bootstrap: bytes
-
-    def seen(self, obj: Json) -> None:
-        """Take an object as a write of ours left it, without waiting for its event."""
-        self.store.put(BY_NAME[obj["kind"]], obj)
 
 
 def filter_module() -> bytes:

@@ -83,7 +83,7 @@ async def run(settings: Settings) -> None:
     metrics = Metrics()
     workers = Workers()
     store = Store(workers.wake)
-    kube = connect(metrics.writes.inc)
+    kube = connect(store, metrics.writes.inc)
     http = scrape.client()
     clock = asyncio.get_running_loop().time
     state = Health(PATIENCE * settings.resync_s, clock)

@@ -47,12 +47,6 @@ class Reporter:
         self._outcome = outcome
         self._due.set()
 
-    def failed(self, why: str) -> None:
-        """The worker could not do it; what was decided last still stands."""
-        if self._outcome is not None:
-            progress = replace(self._outcome.progress, failure=why)
-            self.report(replace(self._outcome, progress=progress))
-
     def observe(self, seen: Observation) -> None:
         """The routers were looked at."""
         if seen != self._seen:
@@ -88,7 +82,7 @@ class Reporter:
             if figures_due or not same(old, status):
                 status = self._status(verdict, live, old, self._seen)
             wanted.append(StatusOf(live, status))
-        if await write(self._context.kube, wanted, self._context.seen) and figures_due:
+        if await write(self._context.kube, wanted) and figures_due:
             self._figures_written = clock()
 
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:

@@ -6,7 +6,7 @@ etcd's always could).
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -32,6 +32,7 @@ class Store:
         self._objects: dict[str, dict[Kind, dict[str, Json]]] = defaultdict(lambda: defaultdict(dict))
         self._graves: dict[tuple[Kind, str, str], int] = {}
         self._listed: set[Kind] = set()
+        self._in_flight: Counter[tuple[Kind, str, str]] = Counter()
         self.complete = asyncio.Event()
 
     def put(self, kind: Kind, obj: Mapping[str, Any]) -> None:
@@ -43,7 +44,9 @@ class Store:
         if _version(obj) <= at_least:
             return
         self._objects[namespace][kind][name] = {"apiVersion": kind.api_version, "kind": kind.name, **obj}
-        if known is None or _essence(kind, known) != _essence(kind, obj):
+        # Users' objects always count: we only write their status, and meanwhile they may change the rest.
+        ours = kind not in RESOURCES and self._in_flight[kind, namespace, name]
+        if not ours and (known is None or _essence(kind, known) != _essence(kind, obj)):
             self._changed(kind, namespace, urgent=kind == SCOPED_KEY and bool(obj.get("spec", {}).get("revoked")))
 
     def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
@@ -56,6 +59,21 @@ class Store:
             del self._objects[namespace][kind][name]
             # A deleted key must be refused within two seconds, however busy the namespace is.
             self._changed(kind, namespace, urgent=kind == SCOPED_KEY)
+
+    def begins(self, kind: Kind, namespace: str, name: str) -> None:
+        """A write of ours begins: what it does to the object is no news."""
+        self._in_flight[kind, namespace, name] += 1
+
+    def ends(self, kind: Kind, namespace: str, name: str, after: Json | None) -> None:
+        """It is over; after: the object as it left it, None if it failed."""
+        if after is not None:
+            self.put(kind, after)
+        self._in_flight[kind, namespace, name] -= 1
+        if not self._in_flight[kind, namespace, name]:
+            del self._in_flight[kind, namespace, name]
+        known = self.get(namespace, kind, name)
+        if after is not None and known is not None and _essence(kind, known) != _essence(kind, after):
+            self._changed(kind, namespace, urgent=False)  # somebody else has written since
 
     def replace(self, kind: Kind, listing: Listing) -> None:
         """All objects of a kind: what is not among them and is not newer than the listing is gone."""

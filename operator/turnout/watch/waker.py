@@ -34,8 +34,11 @@ class Waker:
         self._cancel()
         self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0), self.wake)
 
-    async def wait(self) -> None:
-        """Return when a run is due; it takes all wake-ups so far, and the alarm, with it."""
+    async def wait(self) -> float:
+        """Return when a run is due; it takes all wake-ups so far, and the alarm, with it.
+
+        The result is the loop's time of the first of them.
+        """
         await self._event.wait()
         loop = asyncio.get_running_loop()
         while not self._urgent:
@@ -46,10 +49,7 @@ class Waker:
         self._event.clear()
         self._urgent = False
         self._cancel()
-
-    async def interrupted(self) -> None:
-        """Return when somebody calls."""
-        await self._event.wait()
+        return self._first
 
     def _cancel(self) -> None:
         if self._alarm:

@@ -15,7 +15,7 @@ from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router, dump, load
 from turnout.decide.verdict import Phase
-from turnout.errors import ScrapeError, TurnoutError
+from turnout.errors import DeniedError, ScrapeError, TurnoutError
 from turnout.infra.consumer import abandoned
 from turnout.infra.kinds import BY_NAME, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
 from turnout.infra.labels import KEYRING, ROUTER, STATE, Json, is_ours
@@ -49,39 +49,45 @@ class Worker:
         self.reporter = Reporter(context, namespace)
         self._context = context
         self._gatherer = Gatherer(context.store, namespace)
-        self._applier = Applier(context.kube, self._live, context.seen)
+        self._applier = Applier(context.kube, self._live)
         self._publisher = Publisher(context.kube, self._read_config, self._pods)
         self._previous: Router | None = None
         self._loaded = False
+        self._compiled: Compiled | None = None
         self._failures = 0
+        self._since = 0.0
 
     async def run(self) -> None:
         """Work until the namespace is no concern any more."""
         while self._context.store.concerns_us(self.namespace):
-            await self.waker.wait()
+            self._since = await self.waker.wait()
             self._context.health.begin(self.namespace)
             try:
                 await self._run_once()
             except TurnoutError as error:
-                self._failed()
                 log.warning("namespace %s: %s", self.namespace, error)
-                self.reporter.failed(str(error))
-            except Exception:
-                self._failed()
+                self._failed(error)
+            except Exception as error:
                 log.exception("namespace %s: a bug", self.namespace)
+                self._failed(error)
             else:
                 self._failures = 0
                 self._context.health.done(self.namespace)
         self._context.health.forget(self.namespace)
 
-    def _failed(self) -> None:
+    def _failed(self, error: Exception) -> None:
         self._context.metrics.errors.labels(self.namespace).inc()
         self.waker.wake_in(min(RETRY_S * 2**self._failures, RETRY_AT_MOST_S))
         self._failures = min(self._failures + 1, 10)
+        # A single failure is often over before anybody could read of it; a refusal is not.
+        if self._compiled and (isinstance(error, DeniedError) or self._failures > 1):
+            why = str(error) if isinstance(error, TurnoutError) else "a bug; see the operator's log"
+            progress = Programmed(self._compiled.files.version, 0, 0, failure=why)
+            self.reporter.report(Outcome(self._compiled.decision, progress))
 
     async def _run_once(self) -> None:
         with self._context.metrics.reconcile.time():
-            compiled = await self._compile()
+            self._compiled = compiled = await self._compile()
             decision, version = compiled.decision, compiled.files.version
             if decision.router.groups:
                 written = await self._publish(compiled)
@@ -105,11 +111,7 @@ class Worker:
                 return compiled
             tokens = keyring.changed(snapshot.tokens, mint_for=decision.mint, drop=decision.drop, now=now())
             live = self._context.store.get(self.namespace, SECRET, KEYRING)
-            after = await keyring.save(self._context.kube, live, self.namespace, tokens)
-            if after is not None:
-                self._context.seen(after)
-            elif live is not None:
-                self._context.store.drop(SECRET, live)
+            await keyring.save(self._context.kube, live, self.namespace, tokens)
 
     async def _publish(self, compiled: Compiled) -> bool:
         """Bring objects and configuration to the API server; whether the configuration is a new one."""
@@ -132,8 +134,6 @@ class Worker:
         """Wait for the routers; meanwhile keep what they now run for the day on which it is the last good one."""
         router = compiled.decision.router
         state = secret(self.namespace, STATE, {STATE_FILE: dump(router)})
-        clock = asyncio.get_running_loop().time
-        start = clock()
         progress, _ = await asyncio.gather(
             self._publisher.settle(
                 compiled.files.version,
@@ -144,14 +144,10 @@ class Worker:
             self._applier.apply(state),
         )
         if written and progress.done:
-            self._context.metrics.publish.observe(clock() - start)
-            log.info(
-                "namespace %s: %d routers run %s after %.2f s",
-                self.namespace,
-                progress.routers,
-                progress.version[:12],
-                clock() - start,
-            )
+            took = asyncio.get_running_loop().time() - self._since
+            self._context.metrics.publish.observe(took)
+            words = "namespace %s: %d routers run %s, %.2f s after the change"
+            log.info(words, self.namespace, progress.routers, progress.version[:12], took)
         return progress
 
     async def _finish(self, decision: Decision, progress: Programmed) -> None:
@@ -194,7 +190,6 @@ class Worker:
     async def _delete(self, objects: list[Json]) -> None:
         for obj in objects:
             await self._context.kube.delete(obj)
-            self._context.store.drop(BY_NAME[obj["kind"]], obj)
 
     def _load(self) -> Router | None:
         """What was published last, by whichever operator; without it a broken group has no last good configuration."""
