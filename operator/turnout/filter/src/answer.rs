@@ -366,7 +366,7 @@ fn retry_after(headers: &Headers) -> Option<u64> {
 fn sanitise(headers: &Headers) {
     const PREFIXES: [&str; 3] = ["x-turnout-", "x-envoy-", "x-ratelimit-"];
     const NAMES: [&str; 4] = ["x-token-cost", "set-cookie", "alt-svc", "strict-transport-security"];
-    for name in headers.names() {
+    for (name, _) in headers.pairs() {
         if PREFIXES.iter().any(|p| name.starts_with(p)) || NAMES.contains(&name) {
             host::drop_header(Map::Response, name);
         }

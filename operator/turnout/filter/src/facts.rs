@@ -178,9 +178,8 @@ impl Reader {
     fn number(&mut self, depth: usize, value: u64) {
         use Step::*;
         let steps = self.steps(depth).unwrap_or_default();
-        match steps {
-            [Error, Code | Status] => return self.status(value),
-            _ => {}
+        if let [Error, Code | Status] = steps {
+            return self.status(value);
         }
         let inside = steps.strip_prefix(&[Response]).or_else(|| steps.strip_prefix(&[Message])).unwrap_or(steps);
         match inside {

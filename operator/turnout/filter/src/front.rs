@@ -63,7 +63,7 @@ impl Front {
                 }
                 Action::Pause
             }
-            Ok(Endpoint::Models) => self.answer(|t, key| replies::models(t, key)),
+            Ok(Endpoint::Models) => self.answer(replies::models),
             Ok(Endpoint::Verify) => self.answer(|_, key| replies::verify(key)),
             Err(reply) => self.reply(&reply),
         }

@@ -1,29 +1,13 @@
 //! Header maps as the ABI carries them: a count, the lengths of all names and values, then the texts, each ended by 0.
 
-/// Headers in order; names are lower case.
+/// Headers in order, as they came: nothing is copied out until it is asked for. Names are lower case.
 #[derive(Default, Clone, PartialEq, Eq, Debug)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<u8>);
 
 impl Headers {
-    /// Reads the ABI's form; what does not fit is left out.
-    pub fn parse(bytes: &[u8]) -> Headers {
-        let word = |at: usize| -> Option<usize> {
-            let text = bytes.get(at..at.checked_add(4)?)?;
-            usize::try_from(u32::from_le_bytes(<[u8; 4]>::try_from(text).ok()?)).ok()
-        };
-        let count = word(0).unwrap_or(0).min(bytes.len() / 8);
-        let mut texts = count.saturating_mul(8).saturating_add(4);
-        let mut take = |length: usize| {
-            let text = bytes.get(texts..texts.saturating_add(length)).map(String::from_utf8_lossy);
-            texts = texts.saturating_add(length).saturating_add(1);
-            text.unwrap_or_default().into_owned()
-        };
-        let pairs = (0..count).map(|i| {
-            let at = i.saturating_mul(8).saturating_add(4);
-            let name = take(word(at).unwrap_or(0));
-            (name, take(word(at.saturating_add(4)).unwrap_or(0)))
-        });
-        Headers(pairs.collect())
+    /// Takes the ABI's form; what does not fit is left out.
+    pub fn new(bytes: Vec<u8>) -> Headers {
+        Headers(bytes)
     }
 
     /// Writes the ABI's form.
@@ -45,17 +29,36 @@ impl Headers {
 
     /// The first value of that name, or "".
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+        self.pairs().find(|(n, _)| *n == name).map_or("", |(_, v)| v)
     }
 
     /// Every value of that name, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.pairs().filter(move |(n, _)| *n == name).map(|(_, v)| v)
     }
 
-    /// The names in order; one that stands twice comes twice.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(n, _)| n.as_str())
+    /// Names and values in order. One that is not UTF-8 is "".
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let count = self.word(0).unwrap_or(0).min(self.0.len() / 8);
+        let mut at = count.saturating_mul(8).saturating_add(4);
+        (0..count).map(move |i| {
+            let lengths = i.saturating_mul(8).saturating_add(4);
+            let name = self.text(at, self.word(lengths));
+            at = at.saturating_add(self.word(lengths).unwrap_or(0)).saturating_add(1);
+            let value = self.text(at, self.word(lengths.saturating_add(4)));
+            at = at.saturating_add(self.word(lengths.saturating_add(4)).unwrap_or(0)).saturating_add(1);
+            (name, value)
+        })
+    }
+
+    fn word(&self, at: usize) -> Option<usize> {
+        let bytes = <[u8; 4]>::try_from(self.0.get(at..at.checked_add(4)?)?).ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    }
+
+    fn text(&self, at: usize, length: Option<usize>) -> &str {
+        let bytes = length.and_then(|l| self.0.get(at..at.checked_add(l)?)).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -65,7 +68,7 @@ mod tests {
 
     #[test]
     fn pairs_survive_the_abi() {
-        let headers = Headers::parse(&Headers::serialise(&[(":path", "/v1/models"), ("a", ""), ("x", "1"), ("x", "2")]));
+        let headers = Headers::new(Headers::serialise(&[(":path", "/v1/models"), ("a", ""), ("x", "1"), ("x", "2")]));
         assert_eq!((headers.get(":path"), headers.get("a"), headers.get("none")), ("/v1/models", "", ""));
         assert_eq!(headers.all("x").collect::<Vec<_>>(), ["1", "2"]);
     }
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn broken_bytes_are_read_as_far_as_they_go() {
         for bytes in [&[][..], &[1], &[255; 40], &[2, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, b'a', 0]] {
-            let _ = Headers::parse(bytes);
+            let _ = Headers::new(bytes.to_vec()).pairs().count();
         }
     }
 }

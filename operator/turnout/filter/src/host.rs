@@ -71,7 +71,7 @@ pub fn set_buffer(kind: Buffer, start: usize, size: usize, bytes: &[u8]) {
 pub fn headers(map: Map) -> Headers {
     // SAFETY: as in `buffer`.
     let bytes = fetch(|out, len| unsafe { abi::proxy_get_header_map_pairs(map as u32, out, len) });
-    Headers::parse(&bytes.unwrap_or_default())
+    Headers::new(bytes.unwrap_or_default())
 }
 
 /// Sets a header, whatever stood there.

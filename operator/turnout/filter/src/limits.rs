@@ -9,6 +9,9 @@ const KINDS: [&str; 3] = ["limit", "remaining", "reset"];
 
 /// Puts OpenAI's x-ratelimit-* in the place of Envoy's, for the limits that this key has.
 pub fn rename(headers: &Headers, key: &Key) {
+    if !headers.pairs().any(|(name, _)| name.starts_with("x-ratelimit-")) {
+        return;
+    }
     for kind in KINDS {
         let name = ["x-ratelimit-", kind].concat();
         let values: Vec<&str> = headers.all(&name).collect();

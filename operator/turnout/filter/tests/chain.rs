@@ -1,0 +1,110 @@
+//! Chains: order, weights, ramps, trials, last resorts; and what keys may ask for.
+
+use std::collections::HashMap;
+use turnout_filter::chain::{choose, Doors, Step, Wish};
+use turnout_filter::circuit::{Door, Rules};
+use turnout_filter::rights::{resolve, Denied};
+use turnout_filter::table::{Key, Table};
+
+const TABLE: &str = "turnout\t1
+lane\tla\tca\thost\t/v1\t\t\tua
+lane\tlb\tcb\thost\t/v1\t\t\tub
+lane\tlc\tcc\thost\t/v1\t\t\tuc
+group\tg\t1\t1\t1\t1\tlive
+model\tg\ta\tla\t80\t1\t5\t1000\t3\t0\t0\t0\t0
+model\tg\tb\tlb\t0\t1\t5\t1000\t3\t0\t0\t0\t0
+model\tg\tc\tlc\t20\t0\t5\t1000\t3\t0\t0\t0\t0
+group\tother\t1\t1\t1\t1\tlive
+model\tother\tx\tlc\t100\t1\t5\t1000\t3\t0\t0\t0\t0
+key\tall\t0\t*\t*\t0\t0
+key\tfew\t0\t*\tother\t0\t0
+";
+
+/// Circuits by lane index; every other lane is open.
+#[derive(Default)]
+struct Fixed {
+    doors: HashMap<usize, Door>,
+    draw: u64,
+    taken: Vec<usize>,
+    asked: Vec<usize>,
+}
+
+impl Doors for Fixed {
+    fn door(&mut self, lane: usize, _: &Rules) -> Door {
+        self.asked.push(lane);
+        self.doors.get(&lane).copied().unwrap_or(Door::Open)
+    }
+    fn take_permit(&mut self, lane: usize, _: &Rules) -> bool {
+        self.taken.push(lane);
+        true
+    }
+    fn draw(&mut self, n: u64) -> u64 {
+        self.draw.min(n - 1)
+    }
+}
+
+fn names(table: &Table, steps: &[Step]) -> String {
+    steps.iter().map(|s| table.groups[s.group].models[s.model].name.clone()).collect::<Vec<_>>().join(" ")
+}
+
+fn chain(doors: &[(usize, Door)], draw: u64, wish: &str, attempts: usize) -> (String, Option<usize>, bool, bool) {
+    let table = Table::parse(TABLE).unwrap();
+    let wish = resolve(&table, &table.keys["all"], wish).unwrap();
+    let mut fixed = Fixed { doors: doors.iter().copied().collect(), draw, ..Fixed::default() };
+    let chain = choose(&table, &wish, attempts, &mut fixed);
+    let mut asked = fixed.asked.clone();
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked.len(), fixed.asked.len(), "a lane is asked once, or its ramp is drawn twice");
+    (names(&table, &chain.steps), chain.permit, chain.alone, chain.canary)
+}
+
+#[test]
+fn the_first_is_drawn_by_weight_and_the_fallbacks_follow_in_order() {
+    assert_eq!(chain(&[], 79, "g", 1), ("a b".into(), None, false, false));
+    assert_eq!(chain(&[], 80, "g", 1), ("c a b".into(), None, false, true));
+    assert_eq!(chain(&[], 0, "g", 2).0, "a a b b");
+}
+
+#[test]
+fn shut_lanes_are_left_out_and_when_all_are_shut_the_soonest_gets_one_try() {
+    assert_eq!(chain(&[(0, Door::Shut(9))], 0, "g", 1).0, "c b");
+    assert_eq!(chain(&[(0, Door::Shut(9)), (2, Door::Shut(9))], 0, "g", 1), ("b".into(), None, true, false));
+    let shut = [(0, Door::Shut(9)), (1, Door::Shut(7)), (2, Door::Shut(8))];
+    assert_eq!(chain(&shut, 0, "g", 1), ("b".into(), None, true, false));
+}
+
+#[test]
+fn a_trial_is_first_or_it_is_a_last_resort() {
+    assert_eq!(chain(&[(0, Door::Permit)], 0, "g", 1), ("a b".into(), Some(0), false, false));
+    assert_eq!(chain(&[(1, Door::Permit)], 0, "g", 1), ("a b".into(), None, false, false));
+    assert_eq!(chain(&[(1, Door::Permit)], 0, "b", 1), ("b".into(), Some(1), true, false));
+}
+
+#[test]
+fn a_lane_that_the_ramp_holds_back_comes_last() {
+    assert_eq!(chain(&[(0, Door::Ramping)], 0, "g", 1), ("c b a".into(), None, false, true));
+    assert_eq!(chain(&[(0, Door::Ramping), (2, Door::Shut(9))], 0, "g", 1).0, "b a");
+    assert_eq!(chain(&[(0, Door::Ramping)], 0, "a", 1).0, "a");
+}
+
+#[test]
+fn a_request_may_bring_its_own_chain() {
+    assert_eq!(chain(&[], 0, "b|a", 1).0, "b a");
+    assert_eq!(chain(&[], 0, " b | g | b ", 1).0, "b a");
+    assert_eq!(chain(&[(1, Door::Shut(9))], 0, "b|a", 1).0, "a");
+    assert_eq!(chain(&[], 0, "c|x", 1).0, "c", "two names of one lane are tried once");
+}
+
+#[test]
+fn a_name_is_a_group_first_then_a_model_of_an_allowed_group() {
+    let table = Table::parse(TABLE).unwrap();
+    let (all, few): (&Key, &Key) = (&table.keys["all"], &table.keys["few"]);
+    assert_eq!(resolve(&table, all, "g"), Ok(Wish::Group(0)));
+    assert_eq!(resolve(&table, few, "x"), Ok(Wish::Models(vec![Step { group: 1, model: 0 }])));
+    assert_eq!(resolve(&table, few, "g"), Err(Denied::NotAllowed("g".into())));
+    assert_eq!(resolve(&table, few, "x|a"), Err(Denied::NotAllowed("a".into())));
+    for unknown in ["nope", "", "|", "x||x", "g,x"] {
+        assert!(matches!(resolve(&table, all, unknown), Err(Denied::Unknown(_))), "{:?}", unknown);
+    }
+}

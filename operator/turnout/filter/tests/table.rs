@@ -1,0 +1,76 @@
+//! The table: what is read out of it, and that a line that does not fit refuses all of it.
+
+use turnout_filter::table::Table;
+
+const GOOD: &str = "turnout\t1
+lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"
+lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama
+group\tassistant\t10000\t300000\t30000\t2\tcomplete
+model\tassistant\tbig\tl1\t95\t1\t5\t30000\t3\t60000\t140000\t14000\t420000
+model\tassistant\tsmall\tl2\t5\t0\t5\t30000\t3\t0\t0\t0\t0
+key\tbilling\t1800000000000\tchat:create,models:list\tassistant\t500\t100000
+key\tall\t0\t*\t*\t0\t0
+";
+
+#[test]
+fn a_table_is_read_whole() {
+    let table = Table::parse(GOOD).unwrap();
+    let (lane, group, key) = (&table.lanes[0], &table.groups[0], &table.keys["billing"]);
+    assert_eq!((lane.cluster.as_str(), lane.prefix.as_str(), lane.upstream.as_str()), ("c1", "/api/v1", "up\\u002d\\\"1\\\""));
+    assert_eq!(lane.credential, Some(("authorization".into(), "Bearer sk-1".into())));
+    assert_eq!((table.lanes[1].credential.is_none(), table.lanes[1].prefix.as_str()), (true, ""));
+    assert_eq!((group.first_ms, group.request_ms, group.idle_ms), (10_000, 300_000, 30_000));
+    assert_eq!((group.attempts, group.complete, group.models.len()), (2, true, 2));
+    assert_eq!((group.models[1].lane, group.models[1].weight, group.models[1].fallback), (1, 5, false));
+    assert_eq!((key.scopes.len(), key.expires_ms, key.rpm, key.tpm), (2, 1_800_000_000_000, 500, 100_000));
+    assert_eq!(table.group("assistant"), Some(0));
+}
+
+#[test]
+fn a_table_may_be_empty() {
+    assert!(Table::parse("turnout\t1\n").is_ok());
+}
+
+#[test]
+fn whatever_does_not_fit_refuses_the_table() {
+    let changed = |from: &str, to: &str| {
+        assert!(GOOD.contains(from), "{:?}", from);
+        GOOD.replacen(from, to, 1)
+    };
+    let bad = [
+        changed("turnout\t1", "turnout\t2"),
+        changed("turnout\t1\n", ""),
+        changed("key\tall", "kee\tall"),
+        changed("key\tall", "key\tbilling"),
+        changed("lane\tl2", "lane\tl1"),
+        changed("model\tassistant\tbig\tl1", "model\tassistant\tbig\tl9"),
+        changed("model\tassistant\tbig", "model\tother\tbig"),
+        changed("model\tassistant\tsmall", "model\tassistant\tbig"),
+        changed("\t95\t1\t", "\t94\t1\t"),
+        changed("\t95\t1\t", "\t95\tyes\t"),
+        changed("\t95\t1\t5", "\t95\t1\t0"),
+        changed("complete", "whole"),
+        changed("\t2\tcomplete", "\t4\tcomplete"),
+        changed("\t10000\t", "\t-1\t"),
+        changed("\t10000\t", "\t0\t"),
+        changed("\t10000\t", "\t99999999999999999999\t"),
+        changed("authorization\tBearer sk-1", "\tBearer sk-1"),
+        changed("llama", "\"}"),
+        changed("llama", "\\"),
+        changed("llama", ""),
+        changed("\t0\t0\t0\t0\n", "\t0\t0\t0\n"),
+        changed("\t0\t0\t0\t0\n", "\t0\t0\t0\t0\t0\n"),
+        changed("key\tall", "\nkey\tall"),
+        changed("\tl1\tc1\t", "\t\tc1\t"),
+    ];
+    for text in bad {
+        assert!(Table::parse(&text).is_err(), "{}", text);
+    }
+}
+
+#[test]
+fn what_is_said_of_a_bad_line_holds_no_credential() {
+    let wrong = Table::parse(&GOOD.replace("up\\u002d\\\"1\\\"", "a\"b")).unwrap_err();
+    assert_eq!(wrong.line, 2);
+    assert!(!format!("{:?}", wrong).contains("sk-1"));
+}
