@@ -17,6 +17,7 @@ STRIPPED = [
     *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"),
     *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-reserve", "x-turnout-reply"),
     *("x-envoy-expected-rq-timeout-ms", "x-envoy-hedge-on-per-try-timeout"),
+    *("x-envoy-external-address", "x-envoy-internal"),
 ]
 """Request headers that no provider sees: hop by hop; a client's key under another name; who the client is; our own.
 accept-encoding, because answers are read on their way and so must not be compressed."""

@@ -15,8 +15,7 @@ READ_ONLY = ("/ready", "/stats", "/stats/prometheus")
 
 def status_listener(place: Place, host: str, port: int) -> Json:
     """The listener. /lanes is answered by the filter; /drain holds its answer until no request is left."""
-    routes: list[Json] = [_route(path, "GET") for path in READ_ONLY]
-    routes.append(_route("/healthcheck/fail", "POST"))
+    routes: list[Json] = [_route(path) for path in READ_ONLY]
     routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}})
     manager = extension(
         "http",
@@ -30,6 +29,6 @@ def status_listener(place: Place, host: str, port: int) -> Json:
     return {"name": "status", "address": address, "filter_chains": [{"filters": [manager]}]}
 
 
-def _route(path: str, method: str) -> Json:
-    headers = [{"name": ":method", "string_match": {"exact": method}}]
+def _route(path: str) -> Json:
+    headers = [{"name": ":method", "string_match": {"exact": "GET"}}]
     return {"match": {"path": path, "headers": headers}, "route": {"cluster": ADMIN_CLUSTER, "timeout": "10s"}}
