@@ -105,9 +105,9 @@ class Observation:
     """All that was seen of a namespace's routers.
 
     Attributes:
-        lanes: of every router, so a lane may be there several times.
+        lanes: of every router, so a lane may be there several times. None: not looked yet.
         figures: by group; a group that is missing had no traffic. None: not watched for long enough to tell.
     """
 
-    lanes: tuple[LaneState, ...] = ()
+    lanes: tuple[LaneState, ...] | None = None
     figures: Mapping[str, GroupFigures] | None = None

@@ -15,10 +15,11 @@ from turnout.decide.verdict import Phase, Verdict
 from turnout.infra import conditions
 from turnout.infra.conditions import Condition, fails, holds
 from turnout.infra.labels import Json
-from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Programmed
+from turnout.infra.observation import GroupFigures, ModelFigures, Observation, Programmed
 
 FIGURES = ("share", "requestsPerMinute", "errorRate", "latency", "costPer1kTokens")
-"""Fields of status.models that come from measurement."""
+"""Fields of status.models that come from measurement over time; they stay as they were until there is enough of it, so
+that an operator that starts again changes nothing."""
 
 _WORST = (CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED)
 
@@ -46,7 +47,7 @@ def group_status(
     """
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(conditions.programmed(verdict, moment.progress))
-    found = [*found, *conditions.summary(verdict, found), *_refused(group, moment.seen.lanes)]
+    found = [*found, *conditions.summary(verdict, found), *_refused(group, moment.seen, old)]
     status: Json = {
         **_common(verdict, [*found, *conditions.unsupported(verdict)], moment, old),
         "url": moment.url,
@@ -120,30 +121,36 @@ def _ready_key(verdict: Verdict, state: KeyState | None, found: Sequence[Conditi
     return conditions.summary(verdict, found)
 
 
-def _refused(group: Group | None, lanes: Sequence[LaneState]) -> list[Condition]:
+def _refused(group: Group | None, seen: Observation, old: Mapping[str, Any]) -> list[Condition]:
     """Which providers refuse our credential, account or model, in their own words: the latest of each model."""
-    latest = {s.lane: s.refusal for s in sorted(lanes, key=lambda s: s.refusal.at_ms if s.refusal else 0) if s.refusal}
+    kind = ConditionType.PROVIDER_REFUSED
+    if seen.lanes is None:
+        return [holds(kind, c["reason"], c["message"]) for c in old.get("conditions") or () if c["type"] == kind]
+    found = sorted(((s.refusal.at_ms, s.lane, s.refusal) for s in seen.lanes if s.refusal), key=lambda entry: entry[:2])
+    latest = {lane: refusal for _, lane, refusal in found}
     words = [
         f"{member.name}: {refusal.status} {refusal.message}".rstrip()
         for member in (group.members if group else ())
         if (refusal := latest.get(member.lane.id))
     ]
-    return [holds(ConditionType.PROVIDER_REFUSED, "ProviderRefused", "; ".join(words))] if words else []
+    return [holds(kind, "ProviderRefused", "; ".join(words))] if words else []
 
 
 def _models(group: Group, seen: Observation, old: Mapping[str, Any]) -> list[Json]:
     circuits: dict[str, list[CircuitState]] = {}
-    for state in seen.lanes:
+    for state in seen.lanes or ():
         circuits.setdefault(state.lane, []).append(state.circuit)
     before = {entry["name"]: entry for entry in old.get("models") or ()}
     measured = None if seen.figures is None else seen.figures.get(group.name, GroupFigures())
     entries: list[Json] = []
     for member in group.members:
         entry: Json = {"name": member.name}
+        known = before.get(member.name, {})
         if member.lane.id in circuits:
             entry["circuit"] = min(circuits[member.lane.id], key=_WORST.index).value
+        elif seen.lanes is None and "circuit" in known:
+            entry["circuit"] = known["circuit"]
         if measured is None:
-            known = before.get(member.name, {})
             entry |= {name: known[name] for name in FIGURES if name in known}
         else:
             entry |= _figures(measured.models.get(member.name, ModelFigures(Decimal(0))))

@@ -92,13 +92,16 @@ class Sampler:
             del self._looks[life]
 
     def figures(self, now: float) -> dict[str, GroupFigures] | None:
-        """By group, those with traffic; None while too little time has passed."""
+        """By group, those with traffic; None while there is too little to tell, or silence shorter than the window."""
         if self._since is None or now - self._since < LEAST_S:
             return None
         total: dict[Where, list[float]] = defaultdict(_nothing)
         for looks in self._looks.values():
             for before, after in pairwise(looks):
                 _add_growth(total, before.tallies, after.tallies)
+        silent = not any(map(any, total.values()))
+        if silent and now - self._since < WINDOW_S:
+            return None
         return figures(total, minutes=min(now - self._since, WINDOW_S) / 60)
 
 
