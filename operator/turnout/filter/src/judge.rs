@@ -68,8 +68,8 @@ struct Tally {
     events: u32,
     content: bool,
     known: bool,
-    done: bool,   // the model's own end
-    marked: bool, // [DONE]
+    done: bool, // the model's own end
+    decided: Option<Verdict>, // the first event that decides does, however events share packets
     error: Option<(u16, (u64, u64))>,
     usage: Usage,
 }
@@ -78,12 +78,21 @@ impl Tally {
     fn note(&mut self, event: Event) {
         self.events = self.events.saturating_add(1);
         match event {
-            Event::Done => {
-                self.done = true;
-                self.marked = true;
-            }
+            Event::Done => self.done = true,
             Event::Alien => {}
             Event::Json(facts, place) => self.read(&facts, place),
+        }
+        self.decided = self.decided.or_else(|| self.decide(event == Event::Done));
+    }
+
+    fn decide(&self, marked: bool) -> Option<Verdict> {
+        let patience = if self.known { KNOWN_EVENTS } else { UNKNOWN_EVENTS };
+        match self.error {
+            _ if self.content => Some(Verdict::Answer),
+            Some((status, place)) => Some(Verdict::Bad(Fault::ErrorEvent(status, place))),
+            None if marked => Some(Verdict::Bad(Fault::Empty)),
+            None if self.events >= patience => Some(Verdict::Answer),
+            None => None,
         }
     }
 
@@ -154,13 +163,13 @@ impl Judge {
     pub fn verdict(&self, end: bool) -> Verdict {
         let tally = &self.tally;
         match &self.input {
-            Input::Document { lexer, reader, needs_choices } => self.document(lexer, &reader.facts(), *needs_choices, end),
-            Input::Stream(_) if tally.content => Verdict::Answer,
-            Input::Stream(_) => match tally.error {
-                Some((status, place)) => Verdict::Bad(Fault::ErrorEvent(status, place)),
+            Input::Document { lexer, reader, needs_choices } => {
+                self.document(lexer, &reader.facts(), *needs_choices, end)
+            }
+            Input::Stream(_) => match tally.decided {
+                Some(verdict) => verdict,
                 None if end && tally.known && !tally.done => Verdict::Bad(Fault::Truncated),
-                None if end || tally.marked => Verdict::Bad(Fault::Empty),
-                None if tally.events >= if tally.known { KNOWN_EVENTS } else { UNKNOWN_EVENTS } => Verdict::Answer,
+                None if end => Verdict::Bad(Fault::Empty),
                 None => Verdict::Wait,
             },
         }
