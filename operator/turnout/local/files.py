@@ -28,8 +28,10 @@ def write(path: Path, content: bytes) -> bool:
 
 
 def private_folder(path: Path) -> None:
-    """A folder that only we can look into."""
-    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    """Make a folder, and those above it that are missing, which only we can look into."""
+    if not path.parent.is_dir():
+        private_folder(path.parent)
+    path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(PRIVATE_FOLDER)
 

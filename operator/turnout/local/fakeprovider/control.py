@@ -5,7 +5,7 @@
     POST /ctl?mode=raw&status=200&type=text/event-stream&then=end|cut|stall     answer with the body of this POST
     GET  /ctl/seen                  the last requests, oldest first; &clear=1 forgets them afterwards
 
-A request that was seen has: method, path, model, stream, headers, bytes and sha256 of its body, the body itself if it
+A request that was seen has: method, path, model, stream, headers (in lower case), bytes and sha256 of its body, the body itself if it
 is small, the mode that ruled it, at (seconds since the provider's start), seconds it took, and outcome: open, answered,
 broken (on purpose), hung-up (the client left).
 """
@@ -13,7 +13,8 @@ broken (on purpose), hung-up (the client left).
 import random
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.local.fakeprovider.faults import Fault, Kind, Outage
@@ -31,7 +32,7 @@ class Seen:
 
     method: str
     path: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     model: str | None
     stream: bool
     bytes: int
@@ -101,4 +102,4 @@ class Control:
 
     def requests_seen(self) -> list[dict[str, Any]]:
         """What GET /ctl/seen shows."""
-        return [asdict(seen) for seen in self.seen]
+        return [vars(seen) | {"headers": {n.lower(): v for n, v in seen.headers.items()}} for seen in self.seen]

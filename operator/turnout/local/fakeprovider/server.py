@@ -139,7 +139,7 @@ class FakeProvider:
         document = document if isinstance(document, dict) else None
         model = document.get("model") if document else None
         seen = Seen(
-            method=request.method, path=request.path_qs, headers=dict(request.headers), model=model,
+            method=request.method, path=request.path_qs, headers=request.headers, model=model,
             stream=bool(document and document.get("stream")), bytes=len(body), sha256=hashlib.sha256(body).hexdigest(),
             body=body.decode(errors="replace") if len(body) <= LARGEST_BODY_KEPT else None,
             mode=str(fault), at=self.control.elapsed,

@@ -1,0 +1,50 @@
+# make help lists what there is. The two that matter: make run, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+RUST := /usr/bin/rustc:rustc /usr/bin/cargo:cargo /usr/bin/wasm-ld-14:lld-14 \
+	/usr/lib/rustlib/wasm32-unknown-unknown:libstd-rust-dev-wasm32
+FILTER := operator/turnout/filter
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test lint format filter-test crds filter bench clean
+
+help: ## List the commands.
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+venv: .venv/.complete ## Make .venv, with Turnout and all tools at the versions of the lock.
+
+run: venv ## Serve manifests/samples/quickstart with three fake providers that you can take down.
+	@exec $(BIN)/turnout run manifests/samples/quickstart --fake-providers
+
+test: venv lint filter-test ## Everything: lint, the filter's own tests, pytest with a real Envoy and a real Kubernetes.
+	@$(BIN)/pytest
+
+lint: venv ## Style, types, and which layer may import which.
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo >/dev/null || $(BIN)/lint-imports --no-cache --no-logo
+
+format: venv ## Format the Python code.
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+filter-test: ## The Wasm filter: built anew and compared byte for byte, and its native tests.
+	@.ci/need $(RUST) || { echo "left out: the filter's own tests need Debian 12's Rust"; test -z "$$CI"; exit; }; \
+	mkdir -p target && $(FILTER)/build.sh target/turnout.wasm && cmp target/turnout.wasm $(FILTER)/turnout.wasm && \
+	RUSTC=/usr/bin/rustc /usr/bin/cargo test --quiet --offline --manifest-path $(FILTER)/Cargo.toml --target-dir target
+
+crds: venv ## Write crds/*.yaml anew, after a change of operator/turnout/api.
+	@$(BIN)/turnout crds -o crds
+
+filter: ## Build the Wasm filter anew, after a change of operator/turnout/filter/src.
+	@.ci/need $(RUST) && $(FILTER)/build.sh $(FILTER)/turnout.wasm
+
+bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run.
+	@for one in tests/bench/bench_*.py; do $(BIN)/python $$one || exit 1; done
+
+clean: ## Delete what these commands made, but for issued keys.
+	@rm -rf .venv target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.complete: requirements-dev.lock pyproject.toml
+	@.ci/venv $(PYTHON) .venv requirements-dev.lock
+	@touch $@
