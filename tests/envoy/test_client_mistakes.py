@@ -143,7 +143,7 @@ def test_a_body_that_names_no_model_is_our_400(http: httpx.Client, wire: Wire, s
     assert wire.asked == []
 
 
-@pytest.mark.parametrize("name", ["nobody", "assistant|nobody", "|", "assistan", "ASSISTANT", "a" * 5000, "x\ny"])
+@pytest.mark.parametrize("name", ["nobody", "assistant|nobody", "|", "assistan", "ASSISTANT", "a" * 500, "x\ny"])
 def test_an_unknown_model_is_our_404(router: Router, wire: Wire, name: str) -> None:
     """The SDK raises NotFoundError with OpenAI's code; no provider hears of it."""
     with pytest.raises(openai.NotFoundError) as raised:

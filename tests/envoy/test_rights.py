@@ -41,7 +41,7 @@ def router(serve: Serve, trio: Trio) -> Router:
 STRANGERS = {
     "no key": {},
     "an unknown key": {"authorization": "Bearer sk-nobody"},
-    "an empty key": {"authorization": "Bearer "},
+    "an empty key": {"authorization": "Bearer"},
     "no scheme": {"authorization": token("app")[:-1]},
     "another scheme": {"authorization": f"Basic {token('app')}"},
     "a beginning of a key": {"authorization": f"Bearer {token('app')[:-1]}"},

@@ -26,7 +26,7 @@ def router(serve: Serve, trio: Trio) -> Router:
 
 def get(router: Router, path: str) -> httpx.Response:
     """GET from the status listener."""
-    return httpx.get(f"{router.status_url}{path}", timeout=5)
+    return router.status.get(path)
 
 
 def test_ready_says_so(router: Router) -> None:
@@ -101,8 +101,7 @@ def test_nothing_else_of_the_admin_interface_is_reachable(router: Router, method
     """404 or 400, and the router goes on: no dump of its configuration, no way to stop it or to fail its health."""
     request = httpx.Request(method, f"{router.status_url}/")
     request.url = request.url.copy_with(raw_path=path.encode())
-    with httpx.Client(timeout=5) as client:
-        answer = client.send(request)
+    answer = router.status.send(request)
     assert answer.status_code in (400, 404)
     assert "credential" not in answer.text
     assert get(router, "/ready").status_code == 200
@@ -111,7 +110,7 @@ def test_nothing_else_of_the_admin_interface_is_reachable(router: Router, method
 def test_a_client_cannot_ask_for_health_to_fail_by_a_header(router: Router) -> None:
     """Headers that mean something to Envoy mean nothing here either."""
     headers = {"x-envoy-original-path": "/quitquitquit", "x-http-method-override": "POST"}
-    assert httpx.get(f"{router.status_url}/ready", headers=headers).status_code == 200
+    assert router.status.get("/ready", headers=headers).status_code == 200
 
 
 def test_the_admin_interface_has_no_port(router: Router) -> None:
@@ -147,7 +146,7 @@ def test_drain_waits_for_the_last_request(trio: Trio, wire: Wire, folder: Path) 
             drained: list[httpx.Response] = []
 
             def drain() -> None:
-                drained.append(httpx.get(f"{router.status_url}/drain", timeout=60))
+                drained.append(router.http(None).get(f"{router.status_url}/drain", timeout=60))
                 done.append(time.monotonic())
 
             thread = threading.Thread(target=drain)
@@ -174,7 +173,7 @@ def test_drain_takes_five_seconds_even_if_idle(trio: Trio, folder: Path) -> None
     try:
         router.start(group("assistant", *trio.models), key("app"), *trio.secrets)
         started = time.monotonic()
-        assert httpx.get(f"{router.status_url}/drain", timeout=30).status_code == 200
+        assert router.status.get("/drain", timeout=30).status_code == 200
         assert 4.5 < time.monotonic() - started < 12
     finally:
         router.stop()

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -22,6 +23,8 @@ from turnout.xds.compile import compile_namespace
 from turnout.xds.place import Place
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+NOTEWORTHY = re.compile(r"\]\[(warning|error|critical)\]\[")
+OF_NO_INTEREST = re.compile(r"work-in-progress|Unknown field|not intended for production|deprecated")
 TAKE_UP = 10.0
 """Seconds within which a router must start, or take up a configuration; it takes about 0.5 and 0.1."""
 
@@ -35,6 +38,14 @@ def eventually(check: Callable[[], Any], *, within: float = TAKE_UP, why: str = 
     return value
 
 
+class Metrics(list[Any]):
+    """Samples of Prometheus: name, labels, value."""
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of the samples of exactly that name which bear these labels; 0 if there is none."""
+        return sum(s.value for s in self if s.name == name and labels.items() <= s.labels.items())
+
+
 class Router:
     """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it."""
 
@@ -45,9 +56,11 @@ class Router:
         self.version = ""
         self._ports: dict[str, int] = {}
         self._numbers = itertools.count()
-        self._clients: list[httpx.Client | openai.OpenAI] = []
+        self._clients: list[httpx.Client] = []
+        self._sdks: dict[str, openai.OpenAI] = {}
+        self.status = self._client(timeout=10)
         socket = str(folder / "admin.sock")
-        self.admin = httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://admin", timeout=10)
+        self.admin = self._client(transport=httpx.HTTPTransport(uds=socket), base_url="http://admin", timeout=10)
         anywhere = Address("127.0.0.1", 0)
         config = bootstrap(self.place, listen=anywhere, status=anywhere, admin_socket=socket, node_id="test")
         (folder / "bootstrap.json").write_bytes(config)
@@ -69,8 +82,9 @@ class Router:
         ]
         with (self.folder / "envoy.log").open("ab") as log:
             self.process = subprocess.Popen([*command, "-l", "info"], stdout=log, stderr=log)
-        eventually(self._listening, why=f"Envoy did not start:\n{self.log()[-3000:]}")
-        eventually(self._applied, why=f"Envoy did not take its first configuration:\n{self.log()[-3000:]}")
+        self._until(self._listening, "Envoy does not listen")
+        self._until(self._applied, "Envoy does not take its first configuration")
+        self.status.base_url = httpx.URL(self.status_url)
         return self
 
     def compile(self, *manifests: Manifest) -> Mapping[str, bytes]:
@@ -84,7 +98,7 @@ class Router:
     def publish(self, *manifests: Manifest) -> None:
         """Change to these manifests; returns when every part of the router runs them."""
         self.write(self.compile(*manifests))
-        eventually(self._applied, why=f"never took {self.version}: {self.versions()}\n{self.log()[-3000:]}")
+        self._until(self._applied, "Envoy does not take the new configuration")
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Put files where the router reads them, as the kubelet does: a new folder, then one swap of ..data."""
@@ -102,9 +116,8 @@ class Router:
         """End it. Raises AssertionError if it had ended by itself."""
         for client in self._clients:
             client.close()
-        self.admin.close()
         if self.process is not None:
-            assert self.process.poll() is None, f"Envoy died:\n{self.log()[-5000:]}"
+            assert self.process.poll() is None, f"Envoy ended:\n{self.trouble()}"
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(10)
 
@@ -118,20 +131,18 @@ class Router:
         """The status listener."""
         return f"http://127.0.0.1:{self._ports['status']}"
 
-    def sdk(self, key: str = "app", **options: Any) -> openai.OpenAI:
-        """An openai client with that key; it does not retry, so that a test sees what the router says."""
-        client = openai.OpenAI(
-            base_url=f"{self.url}/v1", api_key=token(key), **{"max_retries": 0, "timeout": 20, **options}
-        )
-        self._clients.append(client)
-        return client
+    def sdk(self, key: str = "app") -> openai.OpenAI:
+        """The openai client with that key; it does not retry, so that a test sees what the router says."""
+        if key not in self._sdks:
+            self._sdks[key] = openai.OpenAI(
+                base_url=f"{self.url}/v1", api_key=token(key), max_retries=0, timeout=20, http_client=self._client()
+            )
+        return self._sdks[key]
 
     def http(self, key: str | None = "app", **options: Any) -> httpx.Client:
         """An httpx client with that key, or with none."""
         headers = {"authorization": f"Bearer {token(key)}"} if key else {}
-        client = httpx.Client(base_url=self.url, headers=headers, **{"timeout": 20, **options})
-        self._clients.append(client)
-        return client
+        return self._client(base_url=self.url, headers=headers, **{"timeout": 20, **options})
 
     def stats(self, pattern: str) -> dict[str, Any]:
         """Envoy's statistics whose names match, by name."""
@@ -144,21 +155,24 @@ class Router:
 
     def lanes(self) -> dict[str, dict[str, Any]]:
         """The circuits, by the provider's name of the model."""
-        found = httpx.get(f"{self.status_url}/lanes", timeout=5).json()["lanes"]
+        found = self.status.get("/lanes").json()["lanes"]
         return {lane["lane"].rpartition("-")[0]: lane for lane in found}
 
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples of exactly that name which bear these labels; 0 if there is none."""
-        return sum(s.value for s in self.samples(name) if labels.items() <= s.labels.items())
-
-    def samples(self, name: str) -> list[Any]:
-        """A metric's samples of exactly that name."""
-        text = httpx.get(f"{self.status_url}/stats/prometheus", timeout=5).text
-        return [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == name]
+    def metrics(self) -> "Metrics":
+        """The filter's own metrics as they are now."""
+        text = self.status.get("/stats/prometheus", params={"filter": "^wasmcustom"}).text
+        return Metrics(s for family in text_string_to_metric_families(text) for s in family.samples)
 
     def log(self) -> str:
         """All that Envoy has logged."""
         return (self.folder / "envoy.log").read_text(errors="replace")
+
+    def trouble(self) -> str:
+        """What Envoy has logged as a warning or worse, the end of it."""
+        found = [
+            line for line in self.log().splitlines() if NOTEWORTHY.search(line) and not OF_NO_INTEREST.search(line)
+        ]
+        return "\n".join(line[:500] for line in found[-20:])
 
     def cpu_seconds(self) -> float:
         """User and system time of the process so far."""
@@ -166,9 +180,20 @@ class Router:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def _client(self, **options: Any) -> httpx.Client:
+        """A client that is closed with the router. Nothing here is https; not to load the authorities is quicker."""
+        self._clients.append(httpx.Client(verify=False, **options))
+        return self._clients[-1]
+
+    def _until(self, check: Callable[[], bool], what: str) -> None:
+        try:
+            eventually(check)
+        except AssertionError as error:
+            raise AssertionError(f"{what} {error}: {self.trouble()}") from None
+
     def _listening(self) -> bool:
         assert self.process
-        assert self.process.poll() is None, f"Envoy ended:\n{self.log()[-5000:]}"
+        assert self.process.poll() is None, f"Envoy ended:\n{self.trouble()}"
         try:
             found = self.admin.get("/listeners", params={"format": "json"}).json()
         except (httpx.TransportError, json.JSONDecodeError):
