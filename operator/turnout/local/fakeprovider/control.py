@@ -5,9 +5,9 @@
     POST /ctl?mode=raw&status=200&type=text/event-stream&then=end|cut|stall     answer with the body of this POST
     GET  /ctl/seen                  the last requests, oldest first; &clear=1 forgets them afterwards
 
-A request that was seen has: method, path, model, stream, headers (in lower case), bytes and sha256 of its body, the body itself if it
-is small, the mode that ruled it, at (seconds since the provider's start), seconds it took, and outcome: open, answered,
-broken (on purpose), hung-up (the client left).
+A request that was seen has: method, path, model, stream, headers (in lower case), bytes and sha256 of its body, the
+body itself if it is small, the mode that ruled it, at (seconds since the provider's start), seconds it took, and outcome:
+open, answered, broken (on purpose), hung-up (the client left).
 """
 
 import random
