@@ -77,7 +77,7 @@ def _ending(stats: Mapping[str, Any], suffix: str) -> dict[str, Any]:
 
 
 def _lane(found: Mapping[str, Any]) -> LaneState:
-    refusal = found.get("refusal")
+    refusal = found["refusal"]
     return LaneState(
         lane=str(found["lane"]),
         circuit=CircuitState(found["circuit"]),

@@ -1,0 +1,121 @@
+"""The API server's answers as exceptions, against a small HTTP server that answers what it is told."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from kubernetes.client import Configuration
+
+from turnout.apply.kube import Kube
+from turnout.errors import ClusterError, ConflictError, DeniedError, NotFoundError
+from turnout.infra.kinds import SCOPED_KEY, SECRET
+
+OBJECT = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "ai", "name": "s", "uid": "u"}}
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each request with the next of `answers`, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[tuple[int, Any]] = []
+        self.asked: list[tuple[str, str, str | None, bytes]] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Server
+
+    def do_GET(self) -> None:
+        """Any method is answered alike."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append((self.command, self.path, self.headers.get("Content-Type"), body))
+        status, answer = self.server.answers.pop(0)
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on a free port of this machine."""
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def kube(server: Server) -> Iterator[Kube]:
+    """A connection to it."""
+    made = Kube(Configuration(host=f"http://127.0.0.1:{server.server_port}"))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (409, ConflictError),
+        (403, DeniedError),
+        (422, DeniedError),
+        (413, DeniedError),
+        (404, NotFoundError),
+        (500, ClusterError),
+    ],
+)
+async def test_each_refusal_has_its_exception(server: Server, kube: Kube, status: int, error: type[Exception]) -> None:
+    """With the server's message, and without what it was sent."""
+    server.answers = [(status, {"message": "not  so"})]
+    with pytest.raises(error, match=f"{status} not so$") as raised:
+        await kube.apply({**OBJECT, "data": {"x": "c2VjcmV0"}})
+    assert "c2VjcmV0" not in str(raised.value)
+
+
+async def test_no_server_is_a_cluster_error() -> None:
+    """And nothing else."""
+    kube = Kube(Configuration(host="http://127.0.0.1:9"))
+    with pytest.raises(ClusterError):
+        await kube.get(SECRET, "ai", "s")
+
+
+async def test_apply_is_server_side_with_our_manager(server: Server, kube: Kube) -> None:
+    """Forced, strict about unknown fields, and with the content type that makes it an apply."""
+    server.answers = [(200, OBJECT)]
+    assert await kube.apply(OBJECT, subresource="status") == OBJECT
+    method, path, content_type, body = server.asked[0]
+    assert (method, content_type) == ("PATCH", "application/apply-patch+yaml")
+    assert path == "/api/v1/namespaces/ai/secrets/s/status?fieldManager=turnout&force=true&fieldValidation=Strict"
+    assert json.loads(body) == OBJECT
+
+
+async def test_a_listing_follows_every_page(server: Server, kube: Kube) -> None:
+    """All pages are one moment."""
+    page = {"items": [{"metadata": {"name": "a"}}], "metadata": {"resourceVersion": "12", "continue": "more"}}
+    last = {"items": None, "metadata": {"resourceVersion": "12"}}
+    server.answers = [(200, page), (200, last)]
+    listing = await kube.list_all(SCOPED_KEY)
+    assert (len(listing.items), listing.resource_version) == (1, 12)
+    assert server.asked[0][1] == "/apis/turnout.dev/v1alpha1/scopedkeys?limit=500"
+    assert server.asked[1][1].endswith("&continue=more")
+
+
+async def test_deleting_what_is_gone_is_fine(server: Server, kube: Kube) -> None:
+    """Gone, or another object of that name: both are what was wanted."""
+    server.answers = [(404, {}), (409, {})]
+    await kube.delete(OBJECT)
+    await kube.delete(OBJECT)
+    assert json.loads(server.asked[0][3])["preconditions"] == {"uid": "u"}

@@ -1,0 +1,70 @@
+"""Pods, redaction and settings."""
+
+from typing import Any
+
+import pytest
+
+from turnout.errors import UsageError
+from turnout.infra.observation import ConfigState
+from turnout.infra.pods import ready_pods
+from turnout.infra.redaction import redacted
+from turnout.settings import Settings, read_settings
+
+
+def pod(name: str = "r", *, ready: str = "True", ip: str | None = "10.0.0.1", **meta: Any) -> dict[str, Any]:
+    """A router pod as the API server shows it."""
+    return {
+        "metadata": {"namespace": "ai", "name": name, "uid": name, **meta},
+        "status": {
+            "podIP": ip,
+            "conditions": [{"type": "Ready", "status": ready}],
+            "containerStatuses": [{"restartCount": 2}],
+        },
+    }
+
+
+def test_only_pods_that_take_traffic_are_asked() -> None:
+    """Ready, with an address, and not on their way out."""
+    pods = [pod("b"), pod("a"), pod("x", ready="False"), pod("y", ip=None), pod("z", deletionTimestamp="now")]
+    found = ready_pods(pods)
+    assert [p.name for p in found] == ["a", "b"]
+    assert found[0].life == "a/2"
+
+
+def test_a_version_runs_only_if_all_files_are_of_it() -> None:
+    """Five of six is not there yet."""
+    names = ["cds", "rds", "keys", "front", "rpm", "tpm"]
+    assert ConfigState(dict.fromkeys(names, "v"), {}).runs("v")
+    assert not ConfigState({**dict.fromkeys(names, "v"), "rds": "u"}, {}).runs("v")
+    assert not ConfigState(dict.fromkeys(names[1:], "v"), {}).runs("v")
+
+
+def test_a_refusal_counts_only_if_it_is_new() -> None:
+    """What was refused before this version is no verdict on it."""
+    state = ConfigState({"cds": "v", "front": "u"}, {"cds": 3, "front": 1})
+    assert state.rejects("v", {"cds": 0})
+    assert not state.rejects("v", {"front": 1})
+
+
+def test_secrets_are_hidden_in_whatever_quotes_them() -> None:
+    """Known secrets by their text, the longest first; unknown ones by their looks."""
+    text = redacted("key abc-123-long and abc-123, bearer xyz, sk-turnout-foo", ["abc-123", "abc-123-long"])
+    assert text == "key *** and ***, ***, ***"
+
+
+def test_settings_come_from_the_environment() -> None:
+    """Names, nested router options, and empty values as unset."""
+    found = read_settings(
+        {"TURNOUT_NAMESPACE": "ai", "TURNOUT_RESYNC_S": "", "TURNOUT_ROUTER_REPLICAS": "3", "HOME": "/"}
+    )
+    assert (found.namespace, found.router.replicas, found.resync_s) == ("ai", 3, Settings().resync_s)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TURNOUT_PORT", "http"), ("TURNOUT_ROUTER_REPLICAS", "0"), ("TURNOUT_ROUTER_CPU", "a bit"), ("TURNOUT_NO", "1")],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    """One line that names the variable."""
+    with pytest.raises(UsageError, match=name):
+        read_settings({name: value})

@@ -1,0 +1,67 @@
+"""Snapshots out of the store."""
+
+import base64
+from typing import Any
+
+from harness.manifests import group, key, model
+from turnout.infra.kinds import MODEL_GROUP, SCOPED_KEY, SECRET
+from turnout.infra.labels import OURS
+from turnout.watch.gather import Gatherer
+from turnout.watch.store import Store
+
+
+def stored(manifest: dict[str, Any], **meta: Any) -> dict[str, Any]:
+    """A manifest as the API server returns it, with metadata that is not ours to judge."""
+    name = manifest["metadata"]["name"]
+    extra = {"uid": name, "resourceVersion": "1", "generation": 1, "managedFields": [{"manager": "x"}], "newField": 1}
+    return {**manifest, "metadata": {**manifest["metadata"], **extra, **meta}, "status": {"no": "sense"}}
+
+
+def secret(name: str, value: str, **labels: str) -> dict[str, Any]:
+    """A Secret in the namespace ai."""
+    meta = {"name": name, "namespace": "ai", "uid": name, "resourceVersion": "1", "labels": labels}
+    return {"metadata": meta, "data": {"api-key": base64.b64encode(value.encode()).decode()}}
+
+
+def gathered(*objects: tuple[Any, dict[str, Any]]) -> Gatherer:
+    """A gatherer over these objects."""
+    store = Store(lambda _namespace, _urgent: None)
+    for kind, obj in objects:
+        store.put(kind, obj)
+    return Gatherer(store, "ai")
+
+
+def test_objects_are_read_and_broken_ones_are_told_apart() -> None:
+    """One that cannot be parsed says why; whatever metadata or status hold does no harm."""
+    broken = stored(key("broken"))
+    broken["spec"] = {"scopes": ["fly"], "modelGroups": ["*"]}
+    gatherer = gathered(
+        (MODEL_GROUP, stored(group("assistant", model("a", "http://a/v1")))),
+        (SCOPED_KEY, stored(key("app"))),
+        (SCOPED_KEY, broken),
+    )
+    snapshot = gatherer.snapshot()
+    assert [g.metadata.name for g in snapshot.groups] == ["assistant"]
+    assert [k.metadata.name for k in snapshot.keys] == ["app"]
+    assert [(i.kind, i.name) for i in snapshot.invalid] == [("ScopedKey", "broken")]
+    assert snapshot.invalid[0].reason.startswith("spec.scopes[0] must be")
+
+
+def test_an_object_on_its_way_out_is_gone() -> None:
+    """Somebody's finalizer must not keep a deleted key working."""
+    gatherer = gathered((SCOPED_KEY, stored(key("app"), deletionTimestamp="2026-11-01T00:00:00Z")))
+    assert gatherer.snapshot().keys == ()
+
+
+def test_secrets_of_users_are_material_and_ours_are_not() -> None:
+    """Names that are taken, reserved ones always among them; credentials only from Secrets that are not ours."""
+    gatherer = gathered((SECRET, secret("theirs", "x")), (SECRET, secret("ours", "y", **OURS)))
+    snapshot = gatherer.snapshot()
+    assert snapshot.secrets == {"theirs": {"api-key": b"x"}}
+    assert snapshot.foreign_secrets == {"theirs", "turnout-router", "turnout-keyring", "turnout-state"}
+
+
+def test_an_object_is_parsed_once_per_generation() -> None:
+    """A thousand keys are not read anew for every change of one."""
+    gatherer = gathered((SCOPED_KEY, stored(key("app"))))
+    assert gatherer.snapshot().keys[0] is gatherer.snapshot().keys[0]
