@@ -2,25 +2,20 @@
 //! marked with `x-turnout-retry`, and Envoy's router goes on to the next lane; everything else passes as it came.
 
 use crate::breaker;
-use crate::cost::dollars;
+use crate::cost::{dollars, Price, Usage};
 use crate::front::Action;
 use crate::headers::Headers;
 use crate::host::{self, Buffer, Map};
-use crate::judge::{Fault, Judge, Shape, Verdict};
-use crate::lane::{note_refusal, refuse, Attempt};
+use crate::judge::{Judge, Shape, Verdict};
+use crate::lane::Attempt;
 use crate::metrics::{count, Metric, Outcome};
-use crate::refusal;
-use crate::replies;
-use crate::request::{Request, NEUTRAL};
+use crate::provider::sanitise;
+use crate::request::Request;
 
 /// Bytes of an answer that are held at most; a longer one is let go unjudged. Below Envoy's buffer of 32 MiB.
 pub const HELD_MOST: usize = 16 * 1024 * 1024;
 /// Bytes of a refusal that are read for its message.
 const REFUSAL_READ: usize = 16 * 1024;
-/// Seconds of Retry-After that are waited out on a lane alone, and shut no lane.
-const WAITED_FOR: u64 = 2;
-/// Seconds that a Retry-After shuts a lane at most.
-const SHUT_MOST: u64 = 300;
 
 /// Header of the hop's own answers (see `request::HOP`): Envoy's response flags.
 const HOP_FAILED: &str = "x-turnout-hop-failed";
@@ -118,55 +113,6 @@ impl Attempt {
         Action::Pause
     }
 
-    /// 408, 409, 429, redirects and 5xx: the next lane, a short wait on a lane alone, or on to the client.
-    fn unwilling(&mut self, headers: &Headers) -> Action {
-        let (status, wait) = (self.status, retry_after(headers));
-        let asked = wait.filter(|_| matches!(status, 429 | 503)).unwrap_or(0);
-        let shut_ms = if asked > WAITED_FOR { asked.min(SHUT_MOST).saturating_mul(1000) } else { 0 };
-        let outcome = if status == 429 { Outcome::RateLimited } else { Outcome::ServerError };
-        let wait = wait.filter(|w| *w <= WAITED_FOR && matches!(status, 429 | 503));
-        self.with(|r, context| {
-            r.settle(context, outcome, shut_ms, &status.to_string());
-            retry(r, wait);
-        });
-        if (300..400).contains(&status) {
-            host::set_header(Map::Response, ":status", "502"); // a client that follows it would leave the router
-            host::drop_header(Map::Response, "location");
-        }
-        self.phase = Phase::Passing;
-        Action::Continue
-    }
-
-    /// A held stream's hop got no answer from the provider: `flags` are Envoy's of that.
-    fn hop_failed(&mut self, flags: &str) -> Action {
-        let outcome = if flags.contains("UT") { Outcome::Timeout } else { Outcome::Connection };
-        self.with(|r, context| {
-            r.settle(context, outcome, 0, outcome.word());
-            if r.has_more() || (r.has_spare() && outcome == Outcome::Connection) {
-                host::set_header(Map::Response, "x-turnout-retry", "1");
-            }
-        });
-        self.phase = Phase::Passing;
-        Action::Continue
-    }
-
-    /// 401–404: our credential, account or model; noted, and never passed on as if it were the client's.
-    fn refused(&mut self, body: &[u8]) -> Action {
-        let status = self.status;
-        let ours = self.with(|r, context| {
-            let lane = r.current.and_then(|c| r.lane(c.step));
-            let credential = lane.and_then(|l| l.credential.as_ref()).map_or("", |(_, value)| value.as_str());
-            let message = refusal::message(body, credential);
-            note_refusal(r, status, &message);
-            let elsewhere = status == 404 && r.path != "/chat/completions"; // perhaps only this path is missing there
-            let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
-            r.settle(context, Outcome::Refused, if elsewhere { NEUTRAL } else { 0 }, &status.to_string());
-            retry(r, None);
-            replies::provider_refused(&name, status)
-        });
-        self.replace(502, &ours.unwrap_or_default())
-    }
-
     fn judge_body(&mut self, size: usize, end: bool) -> Action {
         let fresh = host::buffer(Buffer::Response, self.read, size.saturating_sub(self.read));
         self.read = size;
@@ -205,7 +151,7 @@ impl Attempt {
             return Action::Continue;
         }
         let cost = self.note_usage();
-        if !stream {
+        if let (false, Some(cost)) = (stream, cost) {
             host::set_header(Map::Response, "x-token-cost", &dollars(cost));
         }
         self.passes(Outcome::Ok)
@@ -237,71 +183,16 @@ impl Attempt {
         Action::Continue
     }
 
-    /// A live stream went wrong under way: it counts against the lane; the client must not take it for whole.
-    fn broke(&mut self, fault: Fault, size: usize) {
-        let outcome = outcome_of(fault);
-        let model = self.with(|r, _| r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone())).flatten();
-        self.note_usage();
-        self.with(|r, context| {
-            r.settle(context, outcome, 0, outcome.word());
-            r.answered = true; // in part, and it is paid for
-        });
-        if fault == Fault::Truncated {
-            let event = format!("data: {}\n\n", replies::unusable(&model.unwrap_or_default(), outcome.word()));
-            host::set_buffer(Buffer::Response, size, 0, event.as_bytes());
-        }
-    }
-
-    /// No answer, and nothing has reached the client.
-    fn reject(&mut self, fault: Fault) -> Action {
-        let outcome = outcome_of(fault);
-        let (status, provider) = match fault {
-            Fault::ErrorEvent(status, (from, to)) => {
-                let from = usize::try_from(from).unwrap_or(usize::MAX);
-                let length = usize::try_from(to).unwrap_or(0).saturating_sub(from);
-                (status, host::buffer(Buffer::Response, from, length))
-            }
-            Fault::ErrorBody(status) => (status, host::buffer(Buffer::Response, 0, self.read)),
-            _ => (502, Vec::new()),
-        };
-        let ours = self.with(|r, context| {
-            let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
-            r.settle(context, outcome, 0, outcome.word());
-            retry(r, None);
-            replies::unusable(&name, outcome.word())
-        });
-        match String::from_utf8(provider) {
-            Ok(text) if !text.is_empty() => self.replace(status, &text),
-            _ => self.replace(status, &ours.unwrap_or_default()),
-        }
-    }
-
-    /// Puts an answer of ours in the place of the provider's. One that came without any body cannot get one from us:
-    /// it only changes its status on the way to the next lane, and after the last one Envoy answers.
-    fn replace(&mut self, status: u16, body: &str) -> Action {
-        self.phase = Phase::Rejected;
-        if self.read == 0 && self.with(|r, _| r.has_more()) == Some(false) {
-            return refuse(502);
-        }
-        host::set_header(Map::Response, ":status", &status.to_string());
-        if self.read > 0 {
-            host::set_header(Map::Response, "content-type", "application/json");
-            host::set_header(Map::Response, "content-length", &body.len().to_string());
-            host::set_buffer(Buffer::Response, 0, self.read, body.as_bytes());
-        }
-        Action::Continue
-    }
-
-    /// Notes tokens and cost; the cost in picodollars.
-    pub(crate) fn note_usage(&mut self) -> u64 {
+    /// Notes tokens and cost. The cost in picodollars, if price and tokens are known: unknown is not free.
+    pub(crate) fn note_usage(&mut self) -> Option<u64> {
         let usage = self.judge.as_ref().map(Judge::usage).unwrap_or_default();
         let noted = self.with(|r, _| {
-            let cost = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.price.of(usage));
+            let price = r.current.and_then(|c| r.model(c.step)).map(|m| m.price).unwrap_or_default();
             r.usage = usage;
-            r.cost = cost;
-            cost
+            r.cost = price.of(usage);
+            Some(r.cost).filter(|_| price != Price::default() && usage != Usage::default())
         });
-        noted.unwrap_or(0)
+        noted.flatten()
     }
 
     fn note_first_token(&self) {
@@ -318,17 +209,6 @@ impl Attempt {
     }
 }
 
-/// Asks Envoy for the next attempt, if there is one. `wait`: seconds of Retry-After short enough to be waited out.
-fn retry(r: &mut Request, wait: Option<u64>) {
-    if r.has_more() {
-        host::set_header(Map::Response, "x-turnout-retry", "1");
-    } else if let (true, Some(seconds)) = (r.has_spare(), wait) {
-        r.waited = true;
-        host::set_header(Map::Response, "x-turnout-retry", "1");
-        host::set_header(Map::Response, "x-turnout-wait", &seconds.to_string());
-    }
-}
-
 /// A stream has begun: a half-open circuit closes now; a closed one waits for the stream's end.
 fn close_circuit(r: &mut Request) {
     let model = r.current.and_then(|c| r.model(c.step));
@@ -337,38 +217,6 @@ fn close_circuit(r: &mut Request) {
         if r.chain.permit == Some(model.lane) {
             breaker::succeeded(&lane.id, &model.rules, host::now_ms());
             r.chain.permit = None;
-        }
-    }
-}
-
-fn outcome_of(fault: Fault) -> Outcome {
-    match fault {
-        Fault::ErrorEvent(..) | Fault::ErrorBody(_) => Outcome::ErrorEvent,
-        Fault::Malformed => Outcome::Malformed,
-        Fault::Empty => Outcome::Empty,
-        Fault::Truncated => Outcome::Truncated,
-    }
-}
-
-/// Seconds of Retry-After (or of OpenAI's retry-after-ms), rounded up; None if there is none, or it is a date.
-fn retry_after(headers: &Headers) -> Option<u64> {
-    if let Ok(ms) = headers.get("retry-after-ms").parse::<u64>() {
-        return Some(ms.saturating_add(999) / 1000);
-    }
-    let text = headers.get("retry-after");
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let more = fraction.bytes().any(|c| (b'1'..=b'9').contains(&c));
-    whole.parse::<u64>().ok().map(|s| s.saturating_add(u64::from(more)))
-}
-
-/// Takes away what no provider may tell our clients or our Envoy: our own headers, Envoy's, its account's limits,
-/// cookies that another provider would be sent, and where else to go.
-fn sanitise(headers: &Headers) {
-    const PREFIXES: [&str; 3] = ["x-turnout-", "x-envoy-", "x-ratelimit-"];
-    const NAMES: [&str; 4] = ["x-token-cost", "set-cookie", "alt-svc", "strict-transport-security"];
-    for (name, _) in headers.pairs() {
-        if PREFIXES.iter().any(|p| name.starts_with(p)) || NAMES.contains(&name) {
-            host::drop_header(Map::Response, name);
         }
     }
 }

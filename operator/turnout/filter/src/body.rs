@@ -162,7 +162,14 @@ mod tests {
     #[test]
     fn what_names_no_model_is_refused() {
         assert_eq!(scan(r#"{"modle":"a"}"#), Err(Refusal::NoModel));
-        for bad in [r#"{"model":1}"#, r#"{"model":null}"#, r#"{"model":["a"]}"#, r#"{"model":{"model":"a"}}"#, r#"{"model":""}"#, r#"{"model":"\ud800"}"#] {
+        for bad in [
+            r#"{"model":1}"#,
+            r#"{"model":null}"#,
+            r#"{"model":["a"]}"#,
+            r#"{"model":{"model":"a"}}"#,
+            r#"{"model":""}"#,
+            r#"{"model":"\ud800"}"#,
+        ] {
             assert_eq!(scan(bad), Err(Refusal::BadModel), "{}", bad);
         }
         for bad in ["", "[]", "\"model\"", r#"[{"model":"a"}]"#, r#"{"model":"a""#, r#"{"model":"a"} x"#] {

@@ -3,7 +3,9 @@
 //! Keys: `circuit/LANE` holds `Circuit::to_bytes`; `refusal/LANE` holds "STATUS\tUNIX-MS\tMESSAGE", of any age: it
 //! counts while the circuit's `refused` is not 0. `lanes` holds the ids of the lanes of the newest table, one a line.
 
-use crate::circuit::{Circuit, Rules};
+use crate::cell::draw;
+use crate::chain::Doors;
+use crate::circuit::{Circuit, Door, Rules};
 use crate::host;
 use crate::table::Table;
 use std::fmt::Write;
@@ -105,4 +107,34 @@ pub fn refusal(lane: &str, circuit: &Circuit) -> Option<(u16, String, u64)> {
     let mut words = text.splitn(3, '\t');
     let (status, at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     Some((status, words.next().unwrap_or_default().to_string(), at))
+}
+
+/// The shared circuits, at the time of one request.
+pub struct Circuits<'a> {
+    table: &'a Table,
+    now: u64,
+}
+
+impl<'a> Circuits<'a> {
+    /// The circuits of `table` at `now` (Unix ms).
+    pub fn new(table: &'a Table, now: u64) -> Self {
+        Circuits { table, now }
+    }
+}
+
+impl Doors for Circuits<'_> {
+    fn door(&mut self, lane: usize, rules: &Rules) -> Door {
+        match self.table.lanes.get(lane) {
+            Some(lane) => read(&lane.id).door(rules, self.now, draw),
+            None => Door::Shut(u64::MAX),
+        }
+    }
+
+    fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool {
+        self.table.lanes.get(lane).map_or(false, |lane| take_permit(&lane.id, rules, self.now))
+    }
+
+    fn draw(&mut self, n: u64) -> u64 {
+        draw(n)
+    }
 }

@@ -48,7 +48,15 @@ pub struct Chain {
 
 /// Chooses. `attempts`: how often in a row a lane is tried.
 pub fn choose(table: &Table, wish: &Wish, attempts: usize, doors: &mut impl Doors) -> Chain {
-    let mut choice = Choice { table, doors, lanes: Vec::new(), last_resorts: Vec::new(), asked: Vec::new(), soonest: None, permit: None };
+    let mut choice = Choice {
+        table,
+        doors,
+        lanes: Vec::new(),
+        last_resorts: Vec::new(),
+        asked: Vec::new(),
+        soonest: None,
+        permit: None,
+    };
     let mut canary = false;
     match wish {
         Wish::Group(index) => {

@@ -207,8 +207,8 @@ fn step(key: &[u8]) -> Step {
         b"message" => Step::Message,
         b"delta" => Step::Delta,
         b"content" => Step::Content,
-        b"text" | b"reasoning_content" | b"reasoning" | b"reasoning_details" | b"thinking" | b"refusal" | b"partial_json"
-        | b"tool_calls" | b"function_call" | b"audio" | b"images" => Step::Words,
+        b"text" | b"reasoning_content" | b"reasoning" | b"reasoning_details" | b"thinking" | b"refusal"
+        | b"partial_json" | b"tool_calls" | b"function_call" | b"audio" | b"images" => Step::Words,
         b"finish_reason" | b"stop_reason" => Step::Finish,
         b"usage" => Step::Usage,
         b"prompt_tokens" | b"input_tokens" => Step::Input,

@@ -1,9 +1,8 @@
 //! The front role: who asks for what, what that key may, the chain; at the end the request's statistics. One per request.
 
 use crate::body::{Body, Scanner};
-use crate::breaker;
-use crate::chain::{choose, Doors, Wish};
-use crate::circuit::{Door, Rules};
+use crate::breaker::{self, Circuits};
+use crate::chain::{choose, Chain, Wish};
 use crate::host::{self, Buffer, Map};
 use crate::limits;
 use crate::metrics::{count, Metric};
@@ -46,7 +45,17 @@ pub struct Front {
 impl Front {
     /// The front of the request with this context's number.
     pub fn new(context: u32, table: Rc<Table>) -> Self {
-        Front { context, table, key: String::new(), path: "", scanner: None, read: 0, started: 0, request: None, code: 0 }
+        Front {
+            context,
+            table,
+            key: String::new(),
+            path: "",
+            scanner: None,
+            read: 0,
+            started: 0,
+            request: None,
+            code: 0,
+        }
     }
 
     /// Path, method and key; a request that may go on waits for its body.
@@ -198,7 +207,7 @@ impl Front {
             Some(group) => group,
             None => return self.reply(&replies::unknown_key()),
         };
-        let mut doors = Circuits { table: &table, now: self.started };
+        let mut doors = Circuits::new(&table, self.started);
         let chain = choose(&table, &wish, group.attempts, &mut doors);
         let request = self.request(body, index, chain);
         self.announce(&request, group, body);
@@ -208,7 +217,7 @@ impl Front {
         Action::Continue
     }
 
-    fn request(&self, body: &Body, group: usize, chain: crate::chain::Chain) -> Request {
+    fn request(&self, body: &Body, group: usize, chain: Chain) -> Request {
         Request {
             table: self.table.clone(),
             key: self.key.clone(),
@@ -240,7 +249,8 @@ impl Front {
             host::set_property(request::NEXT, request.cluster(lane).as_bytes());
         }
         let completion = if self.path == "/embeddings" { 0 } else { DEFAULT_COMPLETION };
-        let reserve = (self.read as u64 / BYTES_PER_TOKEN).saturating_add(body.most_tokens.unwrap_or(completion)).max(1);
+        let reserve =
+            (self.read as u64 / BYTES_PER_TOKEN).saturating_add(body.most_tokens.unwrap_or(completion)).max(1);
         set("x-turnout-key", &self.key);
         set("x-turnout-reserve", &reserve.min(u64::from(u32::MAX)).to_string());
         set("x-envoy-max-retries", &request.retries().to_string());
@@ -284,28 +294,5 @@ fn class(code: u16) -> &'static str {
         300..=399 => "3xx",
         400..=499 => "4xx",
         _ => "5xx",
-    }
-}
-
-/// The shared circuits, at the time of one request.
-struct Circuits<'a> {
-    table: &'a Table,
-    now: u64,
-}
-
-impl Doors for Circuits<'_> {
-    fn door(&mut self, lane: usize, rules: &Rules) -> Door {
-        match self.table.lanes.get(lane) {
-            Some(lane) => breaker::read(&lane.id).door(rules, self.now, crate::cell::draw),
-            None => Door::Shut(u64::MAX),
-        }
-    }
-
-    fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool {
-        self.table.lanes.get(lane).map_or(false, |lane| breaker::take_permit(&lane.id, rules, self.now))
-    }
-
-    fn draw(&mut self, n: u64) -> u64 {
-        crate::cell::draw(n)
     }
 }

@@ -180,7 +180,14 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) {
     // SAFETY: all live through the call.
     unsafe {
         abi::proxy_send_local_response(
-            u32::from(status), details.as_ptr(), details.len(), body.as_ptr(), body.len(), headers.as_ptr(), headers.len(), -1,
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            -1,
         );
     }
 }
@@ -191,8 +198,16 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout_ms: u32) -> Option<
     // SAFETY: all live through the call.
     let status = unsafe {
         abi::proxy_http_call(
-            cluster.as_ptr(), cluster.len(), headers.as_ptr(), headers.len(), [].as_ptr(), 0, trailers.as_ptr(),
-            trailers.len(), timeout_ms, &mut token,
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            [].as_ptr(),
+            0,
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &mut token,
         )
     };
     Some(token).filter(|_| status == 0)

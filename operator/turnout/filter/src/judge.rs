@@ -68,7 +68,7 @@ struct Tally {
     events: u32,
     content: bool,
     known: bool,
-    done: bool, // the model's own end
+    done: bool,               // the model's own end
     decided: Option<Verdict>, // the first event that decides does, however events share packets
     error: Option<(u16, (u64, u64))>,
     usage: Usage,

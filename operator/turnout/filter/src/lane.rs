@@ -28,7 +28,17 @@ impl Attempt {
     /// The attempt with this context's number.
     pub fn new(context: u32) -> Self {
         let phase = Phase::Sending;
-        Attempt { context, request: None, phase, judge: None, read: 0, last: 0, ended: false, status: 0, spliced: false }
+        Attempt {
+            context,
+            request: None,
+            phase,
+            judge: None,
+            read: 0,
+            last: 0,
+            ended: false,
+            status: 0,
+            spliced: false,
+        }
     }
 
     /// Finds the request, writes this provider's part of it, and where Envoy goes if this attempt fails.
@@ -130,7 +140,8 @@ fn send(r: &Request, n: usize, lane: &Lane) {
     set(":path", &[lane.prefix.as_str(), r.path].concat());
     set(":authority", &lane.authority);
     let header = lane.credential.as_ref().map_or("authorization", |(name, _)| name.as_str());
-    let before = n.checked_sub(1).and_then(|b| r.step_of(b)).and_then(|s| r.lane(s)).and_then(|l| l.credential.as_ref());
+    let before =
+        n.checked_sub(1).and_then(|b| r.step_of(b)).and_then(|s| r.lane(s)).and_then(|l| l.credential.as_ref());
     match before {
         Some((name, _)) if name != header => host::drop_header(Map::Request, name),
         _ => {}

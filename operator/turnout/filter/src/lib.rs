@@ -10,8 +10,14 @@
 //! indexing, no unwrap, saturating arithmetic. Everything that reads bytes from outside is fuzzed (`fuzz.sh`).
 #![deny(missing_docs, unused_must_use)]
 #![allow(unknown_lints, unexpected_cfgs)] // `--cfg lint` lets clippy see the real host natively
-#![cfg_attr(any(target_arch = "wasm32", lint), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
-#![cfg_attr(any(target_arch = "wasm32", lint), deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::string_slice))]
+#![cfg_attr(
+    any(target_arch = "wasm32", lint),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
+#![cfg_attr(
+    any(target_arch = "wasm32", lint),
+    deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::string_slice)
+)]
 
 #[cfg(any(target_arch = "wasm32", lint))]
 mod abi;
@@ -24,6 +30,7 @@ pub mod circuit;
 pub mod cost;
 pub mod entry;
 pub mod facts;
+pub mod failure;
 pub mod front;
 pub mod headers;
 #[cfg_attr(not(any(target_arch = "wasm32", lint)), path = "fake.rs")]
@@ -33,8 +40,9 @@ pub mod judge;
 pub mod lane;
 pub mod limits;
 pub mod metrics;
-pub mod replies;
+pub mod provider;
 pub mod refusal;
+pub mod replies;
 pub mod request;
 pub mod rights;
 pub mod sse;

@@ -32,7 +32,10 @@ pub fn error_body(message: &str, kind: &str, param: &str, code: &str) -> String 
     let (message, kind) = (quoted(message), quoted(kind));
     format!(
         "{{\"error\":{{\"message\":{},\"type\":{},\"param\":{},\"code\":{}}}}}",
-        message, kind, nullable(param), nullable(code)
+        message,
+        kind,
+        nullable(param),
+        nullable(code)
     )
 }
 
@@ -86,7 +89,9 @@ pub fn denied(denied: &Denied) -> Reply {
 /// 400: a body that names no model, or not one.
 pub fn bad_body(refusal: Refusal) -> Reply {
     match refusal {
-        Refusal::NotJson => error(400, "We could not parse the JSON body of your request. It must be one JSON object.", "", ""),
+        Refusal::NotJson => {
+            error(400, "We could not parse the JSON body of your request. It must be one JSON object.", "", "")
+        }
         Refusal::NoModel => error(400, "you must provide a model parameter", "model", ""),
         Refusal::BadModel => error(400, "`model` must be a string with a model's name.", "model", ""),
         Refusal::TwoModels => error(400, "`model` stands in the body more than once.", "model", ""),
@@ -105,7 +110,10 @@ pub fn models(table: &Table, key: &Key) -> Reply {
     for name in names.into_iter().filter(|n| listed.insert(*n)) {
         let comma = if body.ends_with('[') { "" } else { "," };
         let _ = write!(
-            body, "{}{{\"id\":{},\"object\":\"model\",\"created\":0,\"owned_by\":\"turnout\"}}", comma, quoted(name)
+            body,
+            "{}{{\"id\":{},\"object\":\"model\",\"created\":0,\"owned_by\":\"turnout\"}}",
+            comma,
+            quoted(name)
         );
     }
     body.push_str("]}");
@@ -151,15 +159,36 @@ fn utc(unix_ms: u64) -> String {
     let (days, in_day) = (seconds / 86_400, seconds % 86_400);
     let shifted = days.saturating_add(719_468); // days since 0000-03-01
     let (era, in_era) = (shifted / 146_097, shifted % 146_097);
-    let leaps = (in_era / 36_524).saturating_sub(in_era / 1_460).saturating_sub(in_era / 146_096);
-    let year_of_era = in_era.saturating_add(leaps) / 365;
+    let with_centuries = in_era.saturating_add(in_era / 36_524);
+    let year_of_era = with_centuries.saturating_sub(in_era / 1_460).saturating_sub(in_era / 146_096) / 365;
     let before = year_of_era.saturating_mul(365).saturating_add(year_of_era / 4).saturating_sub(year_of_era / 100);
     let in_year = in_era.saturating_sub(before);
     let month_from_march = in_year.saturating_mul(5).saturating_add(2) / 153;
     let before_month = month_from_march.saturating_mul(153).saturating_add(2) / 5;
     let day = in_year.saturating_sub(before_month).saturating_add(1);
-    let month = if month_from_march < 10 { month_from_march.saturating_add(3) } else { month_from_march.saturating_sub(9) };
+    let month =
+        if month_from_march < 10 { month_from_march.saturating_add(3) } else { month_from_march.saturating_sub(9) };
     let year = year_of_era.saturating_add(era.saturating_mul(400)).saturating_add(u64::from(month <= 2));
     let (hour, minute, second) = (in_day / 3600, in_day / 60 % 60, in_day % 60);
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", year, month, day, hour, minute, second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(seconds * 1000 + 999), text);
+        }
+        utc(u64::MAX);
+    }
 }

@@ -154,11 +154,31 @@ mod tests {
     #[test]
     fn events_are_found_with_any_line_end_and_any_cut() {
         for end in ["\n", "\r\n", "\r"] {
-            let text = [": comment", "", "event: x", "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}", "id: 1", "", "data:{}", "",
-                "data: {\"choices\":", "data: []}", "", "data: what", "", "data: [DONE]", ""].join(end);
+            let text = [
+                ": comment",
+                "",
+                "event: x",
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}",
+                "id: 1",
+                "",
+                "data:{}",
+                "",
+                "data: {\"choices\":",
+                "data: []}",
+                "",
+                "data: what",
+                "",
+                "data: [DONE]",
+                "",
+            ]
+            .join(end);
             let whole = events(&[text.as_bytes()]);
-            assert!(matches!(whole.as_slice(), [Event::Json(a, _), Event::Json(_, _), Event::Json(c, _), Event::Alien, Event::Done]
-                if a.content && c.known && c.hollow), "{:?}", whole);
+            assert!(
+                matches!(whole.as_slice(), [Event::Json(a, _), Event::Json(_, _), Event::Json(c, _), Event::Alien, Event::Done]
+                if a.content && c.known && c.hollow),
+                "{:?}",
+                whole
+            );
             for cut in 0..=text.len() {
                 let (a, b) = text.as_bytes().split_at(cut);
                 assert_eq!(events(&[a, b]), whole, "cut at {}", cut);

@@ -113,12 +113,21 @@ pub fn lanes(now: u64) -> String {
         };
         let refusal = breaker::refusal(&lane, &circuit).map_or_else(
             || "null".to_string(),
-            |(status, message, at)| format!("{{\"status\":{},\"message\":{},\"atMs\":{}}}", status, quoted(&message), at),
+            |(status, message, at)| {
+                format!("{{\"status\":{},\"message\":{},\"atMs\":{}}}", status, quoted(&message), at)
+            },
         );
         let comma = if out.ends_with('[') { "" } else { "," };
         let _ = write!(
-            out, "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"refusal\":{}}}",
-            comma, quoted(&lane), state, circuit.fails, circuit.until.saturating_sub(now), circuit.is_ramping(now), refusal
+            out,
+            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"refusal\":{}}}",
+            comma,
+            quoted(&lane),
+            state,
+            circuit.fails,
+            circuit.until.saturating_sub(now),
+            circuit.is_ramping(now),
+            refusal
         );
     }
     out.push_str("]}\n");

@@ -207,7 +207,10 @@ impl<'a> Words<'a> {
         }
         let credential = if header.is_empty() { None } else { Some((header, credential)) };
         let upstream = self.text()?.to_string();
-        if crate::text::unescape(upstream.as_bytes()).is_none() || upstream.bytes().any(|c| c < b' ') || has_bare_quote(&upstream) {
+        if crate::text::unescape(upstream.as_bytes()).is_none()
+            || upstream.bytes().any(|c| c < b' ')
+            || has_bare_quote(&upstream)
+        {
             return Err("a model name that is not JSON");
         }
         Ok(Lane { id, cluster, authority, prefix, credential, upstream })

@@ -134,7 +134,8 @@ fn the_share_of_a_recovered_lane_rises_in_a_line() {
     circuit.succeeded(&RULES, 10_000);
     let mut random = Random(42);
     for (after, percent) in [(0, 5), (1_000, 25), (2_000, 50), (3_000, 75), (4_000, 100)] {
-        let open = (0..20_000).filter(|_| circuit.door(&RULES, 10_000 + after, |n| random.below(n)) == Door::Open).count();
+        let open =
+            (0..20_000).filter(|_| circuit.door(&RULES, 10_000 + after, |n| random.below(n)) == Door::Open).count();
         assert!((open as i64 / 200 - percent).abs() <= 1, "{} ms: {} %", after, open / 200);
     }
 }

@@ -37,18 +37,44 @@ fn usage(input: u64, cached: u64, output: u64) -> Usage {
 
 #[test]
 fn every_documented_stream_is_an_answer_from_its_first_content_on() {
-    let openai = events(&[ROLE, TEXT, STOP, r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}"#, "[DONE]"]);
-    let deepseek = format!(": keep-alive\n\n{}", events(&[r#"{"choices":[{"delta":{"role":"assistant","content":null,"reasoning_content":""}}]}"#,
-        r#"{"choices":[{"delta":{"content":null,"reasoning_content":"so"}}]}"#, TEXT,
-        r#"{"choices":[{"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_cache_hit_tokens":3,"prompt_cache_miss_tokens":6}}"#, "[DONE]"]));
-    let gemini = events(&[r#"{"choices":[{"delta":{"content":"hi","role":"assistant"},"index":0}],"usage":{"completion_tokens":4,"prompt_tokens":9,"total_tokens":13}}"#, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "[DONE]"]);
+    let openai = events(&[
+        ROLE,
+        TEXT,
+        STOP,
+        r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}"#,
+        "[DONE]",
+    ]);
+    let deepseek = format!(
+        ": keep-alive\n\n{}",
+        events(&[
+            r#"{"choices":[{"delta":{"role":"assistant","content":null,"reasoning_content":""}}]}"#,
+            r#"{"choices":[{"delta":{"content":null,"reasoning_content":"so"}}]}"#,
+            TEXT,
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_cache_hit_tokens":3,"prompt_cache_miss_tokens":6}}"#,
+            "[DONE]"
+        ])
+    );
+    let gemini = events(&[
+        r#"{"choices":[{"delta":{"content":"hi","role":"assistant"},"index":0}],"usage":{"completion_tokens":4,"prompt_tokens":9,"total_tokens":13}}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ]);
     let anthropic = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[],\"usage\":{\"input_tokens\":6,\"cache_read_input_tokens\":3,\"output_tokens\":1}}}\n\n\
         event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n\
         event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":4}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-    let responses = events(&[r#"{"type":"response.created","response":{"status":"in_progress","error":null,"output":[],"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"}}}"#,
-        r#"{"type":"response.output_item.added","item":{"type":"message","content":[]}}"#, r#"{"type":"response.output_text.delta","delta":"hi"}"#,
-        r#"{"type":"response.completed","response":{"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":4}}}"#]);
-    for (text, told) in [(openai, usage(9, 3, 4)), (deepseek, usage(9, 3, 4)), (gemini, usage(9, 0, 4)), (anthropic.into(), usage(9, 3, 4)), (responses, usage(9, 3, 4))] {
+    let responses = events(&[
+        r#"{"type":"response.created","response":{"status":"in_progress","error":null,"output":[],"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"}}}"#,
+        r#"{"type":"response.output_item.added","item":{"type":"message","content":[]}}"#,
+        r#"{"type":"response.output_text.delta","delta":"hi"}"#,
+        r#"{"type":"response.completed","response":{"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":4}}}"#,
+    ]);
+    for (text, told) in [
+        (openai, usage(9, 3, 4)),
+        (deepseek, usage(9, 3, 4)),
+        (gemini, usage(9, 0, 4)),
+        (anthropic.into(), usage(9, 3, 4)),
+        (responses, usage(9, 3, 4)),
+    ] {
         assert_eq!(judged(STREAM, &text), (Verdict::Answer, Verdict::Answer, told), "{}", text);
     }
 }
@@ -61,22 +87,43 @@ fn a_stream_waits_for_content_and_not_for_a_byte() {
         assert_eq!(judge.verdict(false), Verdict::Wait, "{:?}", piece);
     }
     judge.feed(b"i\"}}]}\n");
-    assert_eq!((judge.verdict(false), judge.whole_verdict(false), judge.has_content()), (Verdict::Answer, Verdict::Wait, true));
+    assert_eq!(
+        (judge.verdict(false), judge.whole_verdict(false), judge.has_content()),
+        (Verdict::Answer, Verdict::Wait, true)
+    );
 }
 
 #[test]
 fn the_settings_that_a_response_repeats_are_no_content() {
-    let text = events(&[r#"{"type":"response.created","response":{"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"},"instructions":"be brief","tools":[{"type":"x"}]}}"#]);
+    let text = events(&[
+        r#"{"type":"response.created","response":{"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"},"instructions":"be brief","tools":[{"type":"x"}]}}"#,
+    ]);
     assert_eq!(judged(STREAM, &text).0, Verdict::Bad(Fault::Truncated));
 }
 
 #[test]
 fn tool_calls_refusals_and_other_ends_are_answers_of_their_kind() {
-    for delta in [r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}"#, r#"{"refusal":"no"}"#, r#"{"reasoning":"hm"}"#, r#"{"audio":{"id":"x"}}"#, r#"{"content":[{"type":"text","text":"x"}]}"#] {
-        assert_eq!(judged(STREAM, &events(&[&format!(r#"{{"choices":[{{"delta":{}}}]}}"#, delta), "[DONE]"])).0, Verdict::Answer, "{}", delta);
+    for delta in [
+        r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}"#,
+        r#"{"refusal":"no"}"#,
+        r#"{"reasoning":"hm"}"#,
+        r#"{"audio":{"id":"x"}}"#,
+        r#"{"content":[{"type":"text","text":"x"}]}"#,
+    ] {
+        assert_eq!(
+            judged(STREAM, &events(&[&format!(r#"{{"choices":[{{"delta":{}}}]}}"#, delta), "[DONE]"])).0,
+            Verdict::Answer,
+            "{}",
+            delta
+        );
     }
     for end in ["length", "content_filter", "tool_calls"] {
-        assert_eq!(judged(STREAM, &events(&[ROLE, &STOP.replace("stop", end), "[DONE]"])).0, Verdict::Answer, "{}", end);
+        assert_eq!(
+            judged(STREAM, &events(&[ROLE, &STOP.replace("stop", end), "[DONE]"])).0,
+            Verdict::Answer,
+            "{}",
+            end
+        );
     }
     assert_eq!(judged(STREAM, &events(&[r#"{"choices":[{"text":"x","index":0}]}"#, "[DONE]"])).0, Verdict::Answer);
 }
@@ -90,7 +137,10 @@ fn an_error_before_content_is_a_failed_attempt() {
         (r#"{"error":{"message":"no","code":"rate_limit_exceeded"}}"#, 429),
         (r#"{"type":"error","error":{"type":"overloaded_error","message":"no"}}"#, 503),
         (r#"[{"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}]"#, 503),
-        (r#"{"id":"x","error":{"code":502,"message":"no"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#, 502),
+        (
+            r#"{"id":"x","error":{"code":502,"message":"no"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#,
+            502,
+        ),
         (r#"{"type":"response.failed","response":{"error":{"code":"server_error"}}}"#, 502),
         (r#"{"error":"no"}"#, 502),
     ];
@@ -111,7 +161,10 @@ fn a_stream_without_anything_is_empty_and_one_without_an_end_is_cut() {
         assert_eq!(judged(STREAM, &text).0, Verdict::Bad(Fault::Empty), "{:?}", text);
     }
     assert_eq!(judged(STREAM, &events(&[ROLE])).0, Verdict::Bad(Fault::Truncated));
-    assert_eq!(judged(STREAM, &events(&[ROLE, TEXT])), (Verdict::Answer, Verdict::Bad(Fault::Truncated), usage(0, 0, 0)));
+    assert_eq!(
+        judged(STREAM, &events(&[ROLE, TEXT])),
+        (Verdict::Answer, Verdict::Bad(Fault::Truncated), usage(0, 0, 0))
+    );
     let error = judged(STREAM, &events(&[ROLE, TEXT, r#"{"error":{"code":500}}"#]));
     assert!(matches!(error, (Verdict::Answer, Verdict::Bad(Fault::ErrorEvent(500, _)), _)));
 }
@@ -133,10 +186,17 @@ fn a_stream_that_we_do_not_understand_is_let_go() {
 fn documents_are_answers_when_they_are_whole_and_say_something() {
     let chat = r#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}},"error":null}"#;
     assert_eq!(judged(DOCUMENT, chat), (Verdict::Answer, Verdict::Answer, usage(9, 3, 4)));
-    for good in [r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"x"}]},"finish_reason":"tool_calls"}]}"#, r#"{"choices":[{"message":{"content":null},"finish_reason":"length"}]}"#, r#"{"choices":[{"text":"x"}]}"#] {
+    for good in [
+        r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"x"}]},"finish_reason":"tool_calls"}]}"#,
+        r#"{"choices":[{"message":{"content":null},"finish_reason":"length"}]}"#,
+        r#"{"choices":[{"text":"x"}]}"#,
+    ] {
         assert_eq!(judged(DOCUMENT, good).0, Verdict::Answer, "{}", good);
     }
-    for good in [r#"{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":9}}"#, r#"{"object":"response","error":null,"output":[{"type":"message"}],"status":"completed"}"#] {
+    for good in [
+        r#"{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":9}}"#,
+        r#"{"object":"response","error":null,"output":[{"type":"message"}],"status":"completed"}"#,
+    ] {
         assert_eq!(judged(ANY_DOCUMENT, good).0, Verdict::Answer, "{}", good);
     }
 }

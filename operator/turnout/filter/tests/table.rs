@@ -16,7 +16,10 @@ key\tall\t0\t*\t*\t0\t0
 fn a_table_is_read_whole() {
     let table = Table::parse(GOOD).unwrap();
     let (lane, group, key) = (&table.lanes[0], &table.groups[0], &table.keys["billing"]);
-    assert_eq!((lane.cluster.as_str(), lane.prefix.as_str(), lane.upstream.as_str()), ("c1", "/api/v1", "up\\u002d\\\"1\\\""));
+    assert_eq!(
+        (lane.cluster.as_str(), lane.prefix.as_str(), lane.upstream.as_str()),
+        ("c1", "/api/v1", "up\\u002d\\\"1\\\"")
+    );
     assert_eq!(lane.credential, Some(("authorization".into(), "Bearer sk-1".into())));
     assert_eq!((table.lanes[1].credential.is_none(), table.lanes[1].prefix.as_str()), (true, ""));
     assert_eq!((group.first_ms, group.request_ms, group.idle_ms), (10_000, 300_000, 30_000));

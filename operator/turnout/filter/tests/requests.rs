@@ -1,0 +1,162 @@
+//! Requests on their way to a provider: rights, our own answers, what each provider is sent.
+
+mod common;
+use common::*;
+use turnout_filter::entry::{proxy_on_delete, proxy_on_response_headers};
+use turnout_filter::host::{fake, Map};
+
+fn refused(status: u16, code: &str) {
+    let (found, body) = reply().expect("a reply");
+    assert_eq!(found, status, "{}", body);
+    assert!(body.contains(code), "{}", body);
+    assert_eq!(header(Map::Request, "x-turnout-reply").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_provider_is_sent_its_own_path_host_credential_and_model() {
+    router();
+    let text = body("live", false);
+    assert_eq!(chat(10, "all", &text), CONTINUE);
+    assert_eq!(header(Map::Request, "x-turnout-group").as_deref(), Some("live"));
+    assert_eq!(header(Map::Request, "x-turnout-key").as_deref(), Some("all"));
+    assert_eq!(header(Map::Request, "x-envoy-max-retries").as_deref(), Some("1"));
+    assert_eq!(header(Map::Request, "x-envoy-upstream-rq-per-try-timeout-ms").as_deref(), Some("5000"));
+    assert_eq!(attempt(11, &text).as_deref(), Some("ca"));
+    assert_eq!(header(Map::Request, ":path").as_deref(), Some("/api/v1/chat/completions"));
+    assert_eq!(header(Map::Request, ":authority").as_deref(), Some("a.example"));
+    assert_eq!(header(Map::Request, "authorization").as_deref(), Some("Bearer sk-a"));
+    assert_eq!(sent(), body("up-a", false));
+    assert_eq!(header(Map::Request, "content-length"), Some(sent().len().to_string()));
+}
+
+#[test]
+fn the_next_provider_never_gets_the_credential_of_the_one_before() {
+    router();
+    let text = body("live", false);
+    chat(10, "all", &text);
+    attempt(11, &text);
+    answer(11, "500", &[]);
+    assert_eq!(header(Map::Response, "x-turnout-retry").as_deref(), Some("1"));
+    proxy_on_delete(11);
+    assert_eq!(attempt(12, &text).as_deref(), Some("cb"));
+    assert_eq!(header(Map::Request, "authorization"), None);
+    assert_eq!(header(Map::Request, ":path").as_deref(), Some("/chat/completions"));
+    assert_eq!(sent(), body("up-b", false));
+}
+
+#[test]
+fn a_request_whose_state_is_lost_is_never_sent() {
+    router();
+    let text = body("live", false);
+    chat(10, "all", &text);
+    fake(|f| f.properties.insert("turnout".into(), vec![9, 9, 9, 9]));
+    assert_eq!((attempt(11, &text), reply().unwrap().0), (None, 503));
+    fake(|f| f.properties.remove("turnout"));
+    assert_eq!((attempt(12, &text), reply().unwrap().0), (None, 503));
+}
+
+#[test]
+fn a_cluster_that_we_did_not_choose_gets_no_credential() {
+    router();
+    let text = body("live", false);
+    chat(10, "all", &text);
+    fake(|f| f.properties.insert("lane".into(), b"elsewhere".to_vec()));
+    assert_eq!((attempt(11, &text), reply().unwrap().0), (None, 503));
+    assert_eq!(header(Map::Request, "authorization"), None);
+}
+
+#[test]
+fn keys_get_what_they_may_and_no_more() {
+    router();
+    for (key, method, path, status, code) in [
+        ("nobody", "GET", "/v1/models", 401, "invalid_api_key"),
+        ("all", "GET", "/v1/nothing?x", 404, "unknown_url"),
+        ("all", "GET", "/v1/chat/completions", 405, "method_not_supported"),
+        ("all", "POST", "/v1/models", 405, "method_not_supported"),
+        ("embed", "POST", "/v1/chat/completions", 403, "insufficient_permissions"),
+        ("chat", "POST", "/v1/embeddings", 403, "insufficient_permissions"),
+        ("chat", "GET", "/v1/auth/verify", 200, "\"expiresAt\":\"1970-01-01T00:33:20Z\""),
+        ("chat", "GET", "/v1/models", 200, "\"id\":\"live\""),
+    ] {
+        assert_eq!(arrive(20, key, method, path), PAUSE);
+        refused(status, code);
+        proxy_on_delete(20);
+    }
+    assert_eq!(chat(21, "chat", &body("whole", false)), PAUSE);
+    refused(403, "model_not_found");
+    assert_eq!(chat(22, "chat", &body("nothing", false)), PAUSE);
+    refused(404, "model_not_found");
+    later(1_000_000);
+    assert_eq!(arrive(23, "chat", "GET", "/v1/models"), PAUSE);
+    refused(401, "expired");
+}
+
+#[test]
+fn the_list_of_models_is_openais_and_names_only_what_the_key_may_use() {
+    router();
+    arrive(30, "chat", "GET", "/v1/models");
+    let item = |id: &str| format!(r#"{{"id":"{}","object":"model","created":0,"owned_by":"turnout"}}"#, id);
+    let list = format!(r#"{{"object":"list","data":[{},{},{}]}}"#, item("live"), item("a"), item("b"));
+    assert_eq!(reply(), Some((200, list)));
+}
+
+#[test]
+fn a_body_that_names_no_model_is_our_own_400() {
+    router();
+    for (n, text) in ["", "{", "[]", "{}", r#"{"model":1}"#, r#"{"model":"a","model":"a"}"#].iter().enumerate() {
+        assert_eq!(chat(40 + n as u32, "all", text), PAUSE);
+        refused(400, "invalid_request_error");
+    }
+}
+
+#[test]
+fn tokens_are_reserved_from_the_body_and_its_maximum() {
+    router();
+    let reserve = |text: &str| {
+        chat(50, "all", text);
+        header(Map::Request, "x-turnout-reserve").unwrap().parse::<usize>().unwrap()
+    };
+    let text = r#"{"model":"live","max_tokens":1000,"messages":[]}"#;
+    assert_eq!(reserve(text), text.len() / 4 + 1000);
+    assert_eq!(reserve(&body("live", false)), body("live", false).len() / 4 + 500);
+    assert_eq!(reserve(r#"{"model":"live","max_tokens":99999999999999999999}"#), u32::MAX as usize);
+}
+
+#[test]
+fn rate_limits_are_told_in_openais_words() {
+    router();
+    chat(60, "all", &body("live", false));
+    let both = [
+        ("x-ratelimit-limit", "1000"),
+        ("x-ratelimit-limit", "60"),
+        ("x-ratelimit-reset", "7"),
+        ("x-ratelimit-reset", "0"),
+    ];
+    set_headers(Map::Response, &[&[(":status", "200")], &both[..]].concat());
+    proxy_on_response_headers(60, 5, 0);
+    assert_eq!(header(Map::Response, "x-ratelimit-limit-tokens").as_deref(), Some("1000"));
+    assert_eq!(header(Map::Response, "x-ratelimit-limit-requests").as_deref(), Some("60"));
+    assert_eq!(header(Map::Response, "x-ratelimit-reset-tokens").as_deref(), Some("7s"));
+    assert_eq!(header(Map::Response, "x-ratelimit-limit"), None);
+    set_headers(Map::Response, &[(":status", "429"), ("x-ratelimit-limit", "60")]);
+    proxy_on_response_headers(60, 2, 0);
+    assert_eq!(
+        header(Map::Response, "x-ratelimit-limit-requests").as_deref(),
+        Some("60"),
+        "refused by the first limiter"
+    );
+    chat(61, "chat", &body("live", false));
+    set_headers(
+        Map::Response,
+        &[(":status", "200"), ("x-ratelimit-limit", "1000000000"), ("x-ratelimit-limit", "1000000000")],
+    );
+    proxy_on_response_headers(61, 3, 0);
+    assert_eq!(header(Map::Response, "x-ratelimit-limit-requests"), None, "a key without limits has none to tell");
+}
+
+#[test]
+fn a_broken_table_is_refused_and_the_one_before_stays() {
+    router();
+    assert_eq!(configure_front(&TABLE.replace("key\tall", "kee\tall")), 0);
+    assert_eq!(chat(70, "all", &body("live", false)), CONTINUE);
+}
