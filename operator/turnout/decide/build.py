@@ -99,9 +99,13 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     states: list[KeyState] = []
     verdicts = []
     owners: dict[str, str] = {}
+    taken: set[str] = set()
     groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
     for key in sorted(snapshot.keys, key=lambda k: k.metadata.name):
-        state = key_state(key, snapshot.tokens.get(key.metadata.name, ()), now=now)
+        tokens = snapshot.tokens.get(key.metadata.name, ())
+        # A keyring edited by hand may give two keys one token, which Envoy would refuse with everything else.
+        state = key_state(key, tuple(t for t in tokens if t.token.get_secret_value() not in taken), now=now)
+        taken |= {t.token.get_secret_value() for t in tokens}
         owner = owners.setdefault(state.secret_name, key.metadata.name)
         problem = _secret_conflict(key, owner, snapshot.foreign_secrets)
         keys += router_keys(key, state)
