@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from golden.golden import NOW, snapshot, token
 from golden.test_golden import CASES
-
 from turnout.decide.build import decide
 from turnout.decide.verdict import Phase
 
