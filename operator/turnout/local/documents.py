@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 DEEPEST = 50
@@ -96,6 +97,7 @@ def read(name: str, content: bytes) -> list[Document] | Mistake:
 
 
 def _documents(name: str, content: bytes) -> Iterator[Document]:
+    _refuse_depth(content)
     loader = _Loader(content)
     try:
         while loader.check_node():
@@ -108,6 +110,19 @@ def _documents(name: str, content: bytes) -> Iterator[Document]:
                 yield Document(name, node.start_mark.line + 1, value, lines)
     finally:
         loader.dispose()
+
+
+def _refuse_depth(content: bytes) -> None:
+    """Raises _Spoilt for a file whose nesting would overflow the stack of the loader in C, which does not look."""
+    depth = 0
+    for event in yaml.parse(content, Loader=_Loader):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise _Spoilt(line, "", "nested too deeply")
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
 
 
 def _lines(node: Node, path: str, above: list[int]) -> Iterator[tuple[str, int]]:

@@ -6,8 +6,8 @@
     GET  /ctl/seen                  the last requests, oldest first; &clear=1 forgets them afterwards
 
 A request that was seen has: method, path, model, stream, headers (in lower case), bytes and sha256 of its body, the
-body itself if it is small, the mode that ruled it, at (seconds since the provider's start), seconds it took, and outcome:
-open, answered, broken (on purpose), hung-up (the client left).
+body itself if it is small, the mode that ruled it, at (seconds since the provider's start), seconds it took, and its
+outcome: open, answered, broken (on purpose), hung-up (the client left).
 """
 
 import random
