@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.cluster import Cluster
 from harness.images import ENVOY, OPERATOR
+from harness.namespace import CommandError
 from harness.world import World
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -21,37 +24,62 @@ configMapGenerator:
 - name: turnout-settings
   namespace: turnout-system
   behavior: merge
-  literals: ["TURNOUT_ROUTER_IMAGE={router}"]
+  literals: ["TURNOUT_ROUTER_IMAGE={router}", TURNOUT_ROUTER_CPU=50m]
 """
 
 
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """The cluster with CRDs and the operator running. Only the two images differ from what a user applies."""
+    """The cluster with CRDs and the operator. Images, and the CPU that a router asks for, are the tests' own."""
     overlay = tmp_path_factory.mktemp("overlay")
     name, tag = OPERATOR.split(":")
     base = Path("../" * (len(overlay.parts) - 1)) / MANIFESTS.relative_to("/")
     (overlay / "kustomization.yaml").write_text(OVERLAY.format(base=base, name=name, tag=tag, router=ENVOY))
     started = time.monotonic()
     cluster.kubectl("apply", "-k", str(overlay), "--server-side")
-    cluster.kubectl("rollout", "status", "deployment", "-n", SYSTEM, "--timeout=90s")
+    try:
+        cluster.kubectl("rollout", "status", "deployment", "-n", SYSTEM, "--timeout=90s")
+    except CommandError:
+        print(cluster.describe_failure([SYSTEM]))
+        raise
     print(f"operator ready {time.monotonic() - started:.1f} s after kubectl apply -k")
     return cluster
 
 
+@pytest.fixture(scope="session")
+def _shared(installed: Cluster) -> World:
+    world = World(installed, "ai")
+    world.start()
+    return world
+
+
+@pytest.fixture
+def here(_shared: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The namespace that most tests share, as at first. A test that breaks what stays broken makes its own `world`."""
+    _shared.reset()
+    with _explained(_shared, request):
+        yield _shared
+
+
 @pytest.fixture
 def world(installed: Cluster, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
-    """Makes worlds in namespaces of their own; they are deleted afterwards, and explained if the test failed."""
-    made: list[World] = []
+    """Makes worlds in namespaces of their own; they are deleted afterwards."""
+    with ExitStack() as stack:
 
-    def make(name: str, delivery: str = "Live", **options: object) -> World:
-        made.append(World(installed, name, delivery))
-        made[-1].start(**options)  # type: ignore[arg-type]
-        return made[-1]
+        def make(name: str, delivery: str = "Live", **options: Any) -> World:
+            made = World(installed, name, delivery)
+            stack.callback(installed.kubectl, "delete", "namespace", name, "--wait=false")
+            stack.enter_context(_explained(made, request))
+            made.start(**options)
+            return made
 
+        yield make
+
+
+@contextmanager
+def _explained(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print pods, events and logs if the test failed meanwhile."""
     failed_before = request.session.testsfailed
-    yield make
-    for one in made:
-        if request.session.testsfailed > failed_before:
-            print(installed.describe_failure([one.namespace, SYSTEM]))
-        installed.kubectl("delete", "namespace", one.namespace, "--wait=false")
+    yield
+    if request.session.testsfailed > failed_before:
+        print(world.cluster.describe_failure([world.namespace, SYSTEM]))

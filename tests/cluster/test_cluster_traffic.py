@@ -64,9 +64,8 @@ print(json.dumps([answer.choices[0].message.content, text, [m.id for m in client
 """
 
 
-def test_a_program_needs_nothing_but_the_keys_secret(world: Callable[..., World]) -> None:
+def test_a_program_needs_nothing_but_the_keys_secret(here: World) -> None:
     """A pod with `envFrom` of the Secret talks to the group by the router's name, with the SDK's own defaults."""
-    here = world("program")
     container = {
         "name": "program",
         "image": CLIENT,
@@ -92,7 +91,7 @@ def test_a_program_needs_nothing_but_the_keys_secret(world: Callable[..., World]
     assert "primary" in answer
     assert "primary" in stream
     assert {"assistant", *MODELS} <= set(models)
-    assert base_url.rstrip("/") == "http://turnout-router.program.svc/v1"
+    assert base_url.rstrip("/") == f"http://turnout-router.{here.namespace}.svc/v1"
 
 
 def change(here: World, number: int) -> None:
@@ -115,9 +114,8 @@ def wait_until_none_runs(here: World, old: set[str]) -> None:
     here.cluster.wait_for(lambda: not old & set(here.versions()), "every router runs it", 60, every_s=0.01)
 
 
-def test_a_change_reaches_every_router_soon(world: Callable[..., World]) -> None:
+def test_a_change_reaches_every_router_soon(here: World) -> None:
     """From `kubectl apply` of a changed chain until every router runs it, 20 times; printed, and bounded generously."""
-    here = world("changes")
     took = []
     for number in range(1, 21):
         before = set(here.versions())
@@ -136,9 +134,8 @@ def test_a_change_reaches_every_router_soon(world: Callable[..., World]) -> None
     assert whole[-1] < 60
 
 
-def test_changing_the_chain_under_load_fails_no_request(world: Callable[..., World]) -> None:
+def test_changing_the_chain_under_load_fails_no_request(here: World) -> None:
     """50 changes while four callers call without pause: not one request fails, and each says who answered."""
-    here = world("churn", provider_flags=["--latency", "5ms", "--chunk-delay", "1ms"])
     whole, streams = Calls(), Calls()
 
     async def load(client: openai.AsyncOpenAI) -> None:

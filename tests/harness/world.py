@@ -56,19 +56,20 @@ class World:
 
     def start(self, *, provider_flags: Sequence[str] = ()) -> None:
         """Providers, their credentials, group and key; until the group is Ready and the key's Secret is there."""
-        cluster = self.cluster
-        cluster.make_namespace(self.namespace)
-        cluster.apply(
-            *(doc for name in MODELS for doc in self.provider(name, *provider_flags)), namespace=self.namespace
-        )
-        cluster.apply(
-            *(credential(name, f"sk-{name}-1") for name in MODELS), self.group(), key("app"), namespace=self.namespace
-        )
-        cluster.wait_for(
-            lambda: len(cluster.ready_pods(self.namespace, "role=provider")) == len(MODELS), "providers", 60
-        )
-        cluster.wait_for(self.ready, "group Ready", 90)
-        self.token = cluster.wait_for(lambda: self.secret("app").get("OPENAI_API_KEY"), "the key's Secret")
+        providers = [doc for name in MODELS for doc in self.provider(name, *provider_flags)]
+        self.cluster.make_namespace(self.namespace)
+        self.cluster.apply(*providers, namespace=self.namespace)
+        self.reset()
+        ready = f"pods of {', '.join(MODELS)} ready"
+        selector = "role=provider"
+        self.cluster.wait_for(lambda: len(self.cluster.ready_pods(self.namespace, selector)) == len(MODELS), ready, 90)
+
+    def reset(self) -> None:
+        """Group, key and credentials as at first, whatever a test made of them; until the routers run that."""
+        credentials = [credential(name, f"sk-{name}-1") for name in MODELS]
+        self.cluster.apply(*credentials, self.group(), key("app"), namespace=self.namespace)
+        self.cluster.wait_for(self.ready, "group Ready", 90)
+        self.token = self.cluster.wait_for(lambda: self.secret("app").get("OPENAI_API_KEY"), "the key's Secret")
 
     # --- objects ---
 
@@ -112,7 +113,7 @@ class World:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, "labels": labels},
-            "spec": {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0},
+            "spec": {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 1},
         }
         ports = [{"port": 80, "targetPort": PORT}]
         service = {
@@ -171,6 +172,11 @@ class World:
         assert pod is not None
         seen: list[Object] = self.http("GET", f"http://{pod['status']['podIP']}:{PORT}/ctl/seen").json()
         return seen
+
+    def credential_of(self, provider: str) -> str:
+        """The Authorization header of the last request that a provider saw."""
+        headers = {name.lower(): value for name, value in self.seen(provider)[-1]["headers"].items()}
+        return str(headers.get("authorization", ""))
 
     def kill(self, pod: str) -> None:
         """SIGKILL to the pod's process, at once and for good."""
