@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,21 @@ class Metrics(list[Any]):
 
 
 class Router:
-    """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it."""
+    """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it.
 
-    def __init__(self, folder: Path, *, workers: int = 1, wasm: Path = FILTER, ca_bundle: str = CA_BUNDLE) -> None:
-        self.folder, self.workers = folder, workers
+    workers: its --concurrency; ca_bundle: the system's roots; before: words in front of its command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 1,
+        wasm: Path = FILTER,
+        ca_bundle: str = CA_BUNDLE,
+        before: Sequence[str] = (),
+    ) -> None:
+        self.folder, self.workers, self.before = folder, workers, before
         self.place = Place(wasm=str(wasm), xds_dir=str(folder / "xds"), ca_bundle=ca_bundle)
         self.process: subprocess.Popen[bytes] | None = None
         self.version = ""
@@ -72,16 +83,10 @@ class Router:
 
     def launch(self) -> "Router":
         """Start with what the folder holds."""
-        command = [
-            ENVOY,
-            "-c",
-            self.folder / "bootstrap.json",
-            "--concurrency",
-            str(self.workers),
-            "--disable-hot-restart",
-        ]
+        command = [*self.before, ENVOY, "-c", self.folder / "bootstrap.json"]
+        options = ["--concurrency", str(self.workers), "--disable-hot-restart", "-l", "info"]
         with (self.folder / "envoy.log").open("ab") as log:
-            self.process = subprocess.Popen([*command, "-l", "info"], stdout=log, stderr=log)
+            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
         self._until(self._listening, "Envoy does not listen")
         self._until(self._applied, "Envoy does not take its first configuration")
         self.status.base_url = httpx.URL(self.status_url)
