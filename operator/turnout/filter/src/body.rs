@@ -3,7 +3,10 @@
 //! The bytes are never re-encoded: the lane puts its own model name between the quotes found here, nothing else changes.
 
 use crate::json::{Kind, Lexer, Sink, Word};
-use crate::text::{number, unescape};
+use crate::text::{at_least, unescape};
+
+/// The most tokens that can be reserved: Envoy's limiter ignores a number above this, and would take 1.
+pub const MOST_TOKENS: u64 = 1_000_000_000;
 
 /// Why a body is refused; each is a client's mistake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +122,9 @@ impl Sink for Facts {
                 self.model = unescape(word.raw).filter(|name| !name.is_empty()).map(|name| (name, word.span));
             }
             Some(Member::Stream) => self.stream = kind == Kind::True,
-            Some(Member::Most) if kind == Kind::Number => self.most = self.most.max(Some(number(word.raw))),
+            Some(Member::Most) if kind == Kind::Number => {
+                self.most = self.most.max(Some(at_least(word.raw, MOST_TOKENS)))
+            }
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The front role: who asks for what, what that key may, the chain; at the end the request's statistics. One per request.
 
-use crate::body::{Body, Scanner};
+use crate::body::{Body, Scanner, MOST_TOKENS};
 use crate::breaker::{self, Circuits};
 use crate::chain::{choose, Chain, Wish};
 use crate::host::{self, Buffer, Map};
@@ -252,7 +252,7 @@ impl Front {
         let reserve =
             (self.read as u64 / BYTES_PER_TOKEN).saturating_add(body.most_tokens.unwrap_or(completion)).max(1);
         set("x-turnout-key", &self.key);
-        set("x-turnout-reserve", &reserve.min(u64::from(u32::MAX)).to_string());
+        set("x-turnout-reserve", &reserve.min(MOST_TOKENS).to_string());
         set("x-envoy-max-retries", &request.retries().to_string());
         if !request.holds() {
             set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().to_string());

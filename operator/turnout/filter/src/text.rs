@@ -9,6 +9,30 @@ pub fn number(text: &[u8]) -> u64 {
         .fold(0, |n: u64, c| n.saturating_mul(10).saturating_add(u64::from(c.wrapping_sub(b'0'))))
 }
 
+/// A JSON number, rounded up, at most `most`: "12.5" is 13, "1e3" 1,000, "-1" 0. However it is spelt, it is not less.
+pub fn at_least(text: &[u8], most: u64) -> u64 {
+    if text.first() == Some(&b'-') {
+        return 0;
+    }
+    let exponent = text.iter().position(|c| matches!(c, b'e' | b'E'));
+    let (mantissa, power) = text.split_at(exponent.unwrap_or(text.len()));
+    let (shrinks, power) = match power.get(1..).unwrap_or_default() {
+        [b'-', rest @ ..] => (true, number(rest)),
+        [b'+', rest @ ..] => (false, number(rest)),
+        rest => (false, number(rest)),
+    };
+    let mut value = number(mantissa).min(most);
+    if mantissa.contains(&b'.') {
+        value = value.saturating_add(1); // whatever the fraction is, with an exponent it is less than this
+    }
+    if !shrinks {
+        for _ in 0..power.min(20) {
+            value = value.saturating_mul(10);
+        }
+    }
+    value.min(most)
+}
+
 /// The text of a JSON string from what stands between its quotes; None if an escape or the UTF-8 is broken.
 pub fn unescape(raw: &[u8]) -> Option<String> {
     let mut out = Vec::with_capacity(raw.len());
@@ -106,6 +130,25 @@ mod tests {
         for broken in [&br"\x"[..], br"\u12", br"\ud800", br"\ud800\u0041", br"\udc00", b"\\", b"\xff"] {
             assert_eq!(unescape(broken), None, "{:?}", broken);
         }
+    }
+
+    #[test]
+    fn no_spelling_of_a_number_makes_it_less() {
+        for (text, least) in [
+            ("1", 1_u64),
+            ("1e9", 1_000_000_000),
+            ("5.0e3", 5_000),
+            ("4294967297", 4_294_967_297),
+            ("12.5", 13),
+            ("1E+2", 100),
+            ("7e0", 7),
+        ] {
+            let found = at_least(text.as_bytes(), 1 << 40);
+            assert!((least..=least.saturating_mul(2)).contains(&found), "{}: {}", text, found);
+        }
+        assert_eq!(at_least(b"1000000000000000000000000", 99), 99);
+        assert_eq!(at_least(b"1e99999999999999999999999", 99), 99);
+        assert_eq!((at_least(b"100e-2", 1000), at_least(b"-5", 1000), at_least(b"0", 1000)), (100, 0, 0));
     }
 
     #[test]
