@@ -45,14 +45,22 @@ class Publisher:
         self._pods = pods
         self._counts: dict[str, Mapping[str, int]] = {}
         self._before: dict[str, Mapping[str, int]] = {}
+        self._version = ""
 
     async def poke(self, pods: Iterable[RouterPod]) -> None:
         """Have the kubelets refresh the mounted Secret. A pod that is gone needs none."""
         await asyncio.gather(*(self._poke(pod) for pod in pods))
 
-    def begin(self) -> None:
-        """A new version is about to be written: what was refused before does not count against it."""
-        self._before = dict(self._counts)
+    async def begin(self, version: str) -> None:
+        """A version is about to be written; what was refused before it does not count against it.
+
+        Routers that were never looked at are looked at now: their counters may be as old as they are.
+        """
+        if version == self._version:
+            return
+        if any(pod.life not in self._counts for pod in self._pods()):
+            await self._states()
+        self._version, self._before = version, dict(self._counts)
 
     async def settle(
         self, version: str, *, written: bool, interrupted: Callable[[], bool], hide: frozenset[str] = frozenset()
@@ -73,16 +81,29 @@ class Publisher:
             behind = [pod for pod, state in states.items() if not (state and state.runs(version))]
             progress = Programmed(version, len(states), len(states) - len(behind))
             late = clock() - start
-            if not behind or late > GIVE_UP_S or interrupted():
+            if not behind or interrupted():
                 return progress
-            refusing = [p for p, s in states.items() if s and s.rejects(version, self._before.get(p.life, {}))]
-            if refusing:
-                reason = await self._reason(refusing[0], hide)
+            if refusing := self._refusing(version, states, ever=late > GIVE_UP_S):
+                reason = await self._reason(refusing, hide)
                 return Programmed(version, progress.routers, progress.running, rejection=reason)
+            if late > GIVE_UP_S:
+                return progress
             if pokes and late >= pokes[0]:
                 pokes.pop(0)
                 await self.poke(pod for pod in behind if states[pod])
             await asyncio.sleep(LOOK_S if late < 1 else LOOK_LATER_S)
+
+    def _refusing(
+        self, version: str, states: Mapping[RouterPod, ConfigState | None], *, ever: bool
+    ) -> RouterPod | None:
+        """A router that refuses the version. ever: old refusals count, too: nothing else explains why it is behind."""
+        for pod, state in states.items():
+            if state is None:
+                continue
+            before = self._before.setdefault(pod.life, state.settled)
+            if state.rejects(version, {} if ever else before):
+                return pod
+        return None
 
     async def _states(self) -> dict[RouterPod, ConfigState | None]:
         pods = self._pods()

@@ -49,6 +49,11 @@ class ConfigState:
         """Whether everything that this router runs is of that version."""
         return len(self.versions) == SUBSCRIPTIONS and set(self.versions.values()) == {version}
 
+    @property
+    def settled(self) -> Mapping[str, int]:
+        """The refusals of subscriptions that run something: those may be of long ago."""
+        return {name: count for name, count in self.rejected.items() if self.versions.get(name)}
+
     def rejects(self, version: str, before: Mapping[str, int]) -> bool:
         """Whether it has refused a part of that version; before: its counts when the version was not there yet."""
         return any(
@@ -77,7 +82,7 @@ class Programmed:
     @property
     def done(self) -> bool:
         """Whether there are routers, and every one runs the version."""
-        return self.failure is None and 0 < self.routers == self.running
+        return self.failure is None and self.rejection is None and 0 < self.routers == self.running
 
 
 @dataclass(frozen=True)

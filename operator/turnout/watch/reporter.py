@@ -25,10 +25,11 @@ RETRY_S = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """A decision and how far it came."""
+    """A decision and how far it came. refused: groups that a router refused, with its words."""
 
     decision: Decision
     progress: Programmed
+    refused: Mapping[str, str]
 
 
 class Reporter:
@@ -87,8 +88,12 @@ class Reporter:
 
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
         assert self._outcome is not None  # noqa: S101  only called with one
-        decision = self._outcome.decision
-        moment = Moment(self._outcome.progress, seen, service_url(self._namespace), now())
+        decision, progress = self._outcome.decision, self._outcome.progress
+        if verdict.kind == "ModelGroup" and verdict.name in self._outcome.refused:
+            # Nothing is wrong with it that we know of; it is the router that says no.
+            verdict = replace(verdict, problem=None)
+            progress = replace(progress, rejection=self._outcome.refused[verdict.name])
+        moment = Moment(progress, seen, service_url(self._namespace), now())
         if not verdict.generation:  # of an object that cannot be read
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
         if verdict.kind == "ModelGroup":

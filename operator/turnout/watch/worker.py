@@ -14,6 +14,7 @@ from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router, dump, load
+from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
 from turnout.infra.consumer import abandoned
@@ -26,6 +27,7 @@ from turnout.infra.redaction import secrets_of
 from turnout.observe.scrape import base_url, read_config
 from turnout.watch.context import Context, now
 from turnout.watch.gather import Gatherer
+from turnout.watch.quarantine import Quarantine
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
@@ -51,6 +53,7 @@ class Worker:
         self._gatherer = Gatherer(context.store, namespace)
         self._applier = Applier(context.kube, self._live)
         self._publisher = Publisher(context.kube, self._read_config, self._pods)
+        self._quarantine = Quarantine()
         self._previous: Router | None = None
         self._loaded = False
         self._compiled: Compiled | None = None
@@ -83,7 +86,7 @@ class Worker:
         if self._compiled and (isinstance(error, DeniedError) or self._failures > 1):
             why = str(error) if isinstance(error, TurnoutError) else "a bug; see the operator's log"
             progress = Programmed(self._compiled.files.version, 0, 0, failure=why)
-            self.reporter.report(Outcome(self._compiled.decision, progress))
+            self.reporter.report(Outcome(self._compiled.decision, progress, self._quarantine.reasons))
 
     async def _run_once(self) -> None:
         with self._context.metrics.reconcile.time():
@@ -105,7 +108,10 @@ class Worker:
             self._previous, self._loaded = self._load(), True
         while True:
             snapshot = self._gatherer.snapshot()
-            compiled = await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
+            compiled = await self._compile_snapshot(snapshot)
+            self._quarantine.review(compiled.decision.router)
+            if self._quarantine.reasons:
+                compiled = await self._compile_snapshot(self._quarantine.apply(snapshot))
             decision = compiled.decision
             if not decision.mint and not decision.drop:
                 return compiled
@@ -113,9 +119,12 @@ class Worker:
             live = self._context.store.get(self.namespace, SECRET, KEYRING)
             await keyring.save(self._context.kube, live, self.namespace, tokens)
 
+    async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:
+        return await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
+
     async def _publish(self, compiled: Compiled) -> bool:
         """Bring objects and configuration to the API server; whether the configuration is a new one."""
-        context, router = self._context, compiled.decision.router
+        context = self._context
         *others, deployment = router_objects(
             self.namespace,
             context.settings.router,
@@ -124,25 +133,27 @@ class Worker:
             own_namespace=context.settings.own_namespace,
         )
         files = files_secret(self.namespace, compiled.files.data)
-        self._publisher.begin()
+        await self._publisher.begin(compiled.files.version)
         written, *_ = await asyncio.gather(self._applier.apply(files), *map(self._applier.apply, others))
         await self._applier.apply_deployment(deployment, replicas=context.settings.router.replicas)
-        self._previous = router
         return written
 
     async def _settle(self, compiled: Compiled, *, written: bool) -> Programmed:
-        """Wait for the routers; meanwhile keep what they now run for the day on which it is the last good one."""
+        """Wait for the routers; what they all run is kept for the day on which it is the last good one."""
         router = compiled.decision.router
-        state = secret(self.namespace, STATE, {STATE_FILE: dump(router)})
-        progress, _ = await asyncio.gather(
-            self._publisher.settle(
-                compiled.files.version,
-                written=written,
-                interrupted=lambda: self.waker.pending,
-                hide=secrets_of(router),
-            ),
-            self._applier.apply(state),
+        progress = await self._publisher.settle(
+            compiled.files.version,
+            written=written,
+            interrupted=lambda: self.waker.pending,
+            hide=secrets_of(router) | secrets_of(self._previous),
         )
+        if progress.rejection and self._quarantine.add(router, self._previous, progress.rejection):
+            log.warning("namespace %s: going back, a router refuses it: %s", self.namespace, progress.rejection)
+            self.waker.wake(urgent=True)
+        if progress.done or not progress.routers:  # without a router nothing speaks against it
+            self._previous = router
+        if progress.done:
+            await self._applier.apply(secret(self.namespace, STATE, {STATE_FILE: dump(router)}))
         if written and progress.done:
             took = asyncio.get_running_loop().time() - self._since
             self._context.metrics.publish.observe(took)
@@ -161,7 +172,7 @@ class Worker:
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
             await hand_out(context.kube, self._applier, self.namespace, decision, uids, self._secret)
         await self._prune_consumers(decision)
-        self.reporter.report(Outcome(decision, progress))
+        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons))
         waits = [context.settings.resync_s]
         if decision.router.groups and not progress.done:
             waits.append(SETTLE_RETRY_S)

@@ -25,6 +25,7 @@ class World:
         self.pokes: dict[str, list[str]] = {"a": [], "b": []}
         self.rejecting: set[str] = set()
         self.silent: set[str] = set()
+        self.refused_before = 0
         self.pods = PODS
         self.publisher = Publisher(cast("Kube", self), self.read, lambda: self.pods)
 
@@ -43,17 +44,19 @@ class World:
         if pod.name in self.silent:
             raise ScrapeError("silent")
         new = len(self.pokes[pod.name]) >= self.after_pokes[pod.name]
-        rejected = int(pod.name in self.rejecting)
+        refused = new and pod.name in self.rejecting
         versions = dict.fromkeys(FILES, "new" if new else "old")
-        if rejected:
+        if refused:
             versions["front"] = "old"
-        return ConfigState(versions, {"front": rejected})
+        return ConfigState(versions, {"front": self.refused_before + refused})
 
-    async def settle(self, *, written: bool = True, interrupted: Callable[[], bool] = lambda: False) -> Any:
-        """Publish the version "new"."""
-        self.publisher.begin()
+    async def settle(
+        self, *, written: bool = True, interrupted: Callable[[], bool] = lambda: False, version: str = "new"
+    ) -> Any:
+        """Publish a version."""
+        await self.publisher.begin(version)
         hide = frozenset({"sk-secret-1"})
-        return await self.publisher.settle("new", written=written, interrupted=interrupted, hide=hide)
+        return await self.publisher.settle(version, written=written, interrupted=interrupted, hide=hide)
 
 
 @pytest.fixture(autouse=True)
@@ -104,11 +107,27 @@ async def test_a_silent_router_is_not_taken_for_done() -> None:
 async def test_a_refusal_is_quoted_without_secrets() -> None:
     """Envoy's own words, from the pod's log."""
     world = World(a=1, b=1)
-    await world.settle()
     world.rejecting = {"b"}
-    progress = await world.settle()
+    for _ in range(2):  # also when it is looked at again
+        progress = await world.settle()
+        assert progress.rejection == "pod b: unknown field '***'"
+        assert not progress.done
+
+
+async def test_old_refusals_say_nothing_about_this_version() -> None:
+    """Envoy's counters never go back, and the operator may be younger than they are."""
+    world = World(a=1, b=2)
+    world.refused_before = 3
+    assert (await world.settle()).done
+
+
+async def test_an_old_refusal_explains_a_router_that_stays_behind() -> None:
+    """The operator that saw it happen may have died since."""
+    world = World(a=1, b=1)
+    world.rejecting = {"b"}
+    world.pokes = {"a": ["x"], "b": ["x"]}
+    progress = await world.settle(written=False)
     assert progress.rejection == "pod b: unknown field '***'"
-    assert not progress.done
 
 
 async def test_nothing_is_done_without_routers() -> None:
