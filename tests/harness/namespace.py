@@ -77,6 +77,7 @@ class Namespace:
             "--net",
             "--mount",
             "--pid",
+            "--root",
             f"--wd={os.sep}",
         ]
 
