@@ -30,7 +30,7 @@ spec:
       price: {input: "1", output: "2"}
     - name: second
       endpoint: {baseURL: "http://127.0.0.1:%(second)d/base/path", apiKeySecretRef: {name: second, key: api-key}}
-  circuit: {failures: 3, recovery: 1s}
+  circuit: {failures: 3, recovery: 5s}
   ramp: 0s
 """
 KEY = """\
@@ -110,7 +110,7 @@ class Laptop:
         for line in stream:
             self.lines.append(line.rstrip("\n"))
 
-    def said(self, words: str, *, within: float = 10.0) -> str:
+    def said(self, words: str, *, within: float = 20.0) -> str:
         """The first log line with these words; waits for it."""
         found = eventually(
             lambda: [line for line in list(self.lines) if words in line],

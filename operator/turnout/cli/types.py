@@ -1,5 +1,6 @@
 """What several commands share: types of options (text → value, or a usage error that click prints), the filter."""
 
+import ipaddress
 from importlib import resources
 from pathlib import Path
 
@@ -30,11 +31,16 @@ def share(value: str) -> float:
 
 
 def address(value: str) -> Address:
-    """HOST:PORT, :PORT or PORT."""
+    """HOST:PORT, :PORT or PORT; HOST is an IP address or localhost, as Envoy listens on nothing else."""
     host, _, port = value.rpartition(":")
+    host = host.strip("[]").replace("localhost", "127.0.0.1") or "127.0.0.1"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        port = ""
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.BadParameter(f"{value!r}: write HOST:PORT, such as 127.0.0.1:4000")
-    return Address(host.strip("[]") or "127.0.0.1", int(port))
+        raise click.BadParameter(f"{value!r}: write HOST:PORT with an IP address, such as 127.0.0.1:4000")
+    return Address(host, int(port))
 
 
 def filter_module() -> Path:

@@ -16,6 +16,7 @@ from turnout.api.problems import KINDS
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router
 from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Phase
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
@@ -126,6 +127,12 @@ class Engine:
         self._home.save_last_good(compiled.decision.router)
         self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
         return self._progress
+
+    def expired(self) -> bool:
+        """Whether a key has died since it was decided about: the router refuses it by itself, but its files stay."""
+        keys = self._decision.keys if self._decision else ()
+        now = datetime.now(UTC)
+        return any(k.phase is Phase.ACTIVE and k.expires_at is not None and k.expires_at <= now for k in keys)
 
     def write_statuses(self, seen: Observation) -> None:
         """Bring DIR/.turnout/status up to date."""

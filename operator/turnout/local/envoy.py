@@ -141,7 +141,8 @@ class Envoy:
     def last_words(self) -> str:
         """The last line of its log that tells of trouble, for people."""
         lines = self.log_file.read_text(errors="replace").splitlines() if self.log_file.exists() else []
-        loud = [line for line in lines if "[critical]" in line or "[error]" in line] or lines
+        loud = [line for line in lines if ("[critical]" in line or "[error]" in line) and "[backtrace]" not in line]
+        loud = loud or lines
         return loud[-1].split("] ")[-1] if loud else "it said nothing"
 
     async def active_requests(self, http: httpx.AsyncClient) -> int:

@@ -4,13 +4,14 @@ So that failover can be seen without an account anywhere. They ask for the very 
 """
 
 import asyncio
-from dataclasses import replace
 
 from turnout.decide.ir import Lane, Router
 from turnout.errors import UsageError
 from turnout.local.fakeprovider import FakeProvider, Fault, Kind, Options
 
 HOSTS = frozenset({"127.0.0.1", "localhost"})
+ANY_PATH = "/{any:.*}"
+"""One port may stand for several base paths."""
 DOWN = Fault(Kind.DROP)
 
 
@@ -31,12 +32,14 @@ class Fakes:
                 lanes.setdefault(lane.endpoint.port, []).append(lane)
         for port, there in lanes.items():
             models = tuple(sorted({lane.upstream_name for lane in there}))
+            credentials = {lane.credential.get_secret_value() if lane.credential else None for lane in there}
             options = Options(
-                name=f"the provider on port {port}", port=port, base_path=there[0].prefix or "/",
-                models=models, api_key=there[0].credential,
+                name=f"the provider on port {port}", port=port, models=models,
+                base_path=ANY_PATH if any(lane.prefix for lane in there) else "",
+                api_key=there[0].credential if len(credentials) == 1 else None,
             )  # fmt: skip
             if port in self._providers:
-                self._providers[port].options = replace(options, name=self._providers[port].options.name)
+                self._providers[port].options = options
             else:
                 await self._start(options)
 

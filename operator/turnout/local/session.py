@@ -85,6 +85,7 @@ class Session:
         self._envoy = Envoy(binary, folder, place, options.listen)
         self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
         self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses)
+        self._busy = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._impatient = asyncio.Event()
 
@@ -111,6 +112,8 @@ class Session:
         try:
             await _first_of(self._serve(display), self._stopping.wait())
             await self._drain()
+        except OSError as error:  # a full disk, say
+            raise UsageError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
         finally:
             await self._envoy.stop()
             if self.fakes is not None:
@@ -142,23 +145,31 @@ class Session:
         self._tell_mistakes(self._found, compiled)
         await self._watcher.look(self.router)
         display.ready(self)
+        if self.router.keys:
+            log.info("keys are in %s", self.home.path / "keys")
+        else:
+            log.warning("nobody can call it: there is no ScopedKey yet")
         await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self))
 
     async def _edits(self) -> None:
         async for _ in edits(self._directory):
-            try:
-                await self._take_up(self._directory.load())
-            except UsageError as error:
-                if not self._envoy.running:
-                    raise
-                log.error("%s", error)
+            await self._take_up()
 
-    async def _take_up(self, found: Manifests) -> None:
+    async def _take_up(self) -> None:
+        """Bring the router to what the files say now. Whatever goes wrong, what was good before goes on."""
+        async with self._busy:
+            try:
+                await self._apply(self._directory.load())
+            except (UsageError, OSError) as error:
+                log.error("%s", error)  # no bug, so no traceback
+            except Exception:
+                log.exception("the change could not be applied: a bug")
+
+    async def _apply(self, found: Manifests) -> None:
         start = asyncio.get_running_loop().time()
         compiled = self._engine.compile(self._mine(found))
         self._tell_mistakes(found, compiled)
-        if self.fakes is not None:
-            await self.fakes.adjust(compiled.decision.router)
+        await self._adjust_fakes(compiled)
         if self._engine.runs(compiled):
             self._engine.adopt(compiled)
         else:
@@ -171,6 +182,13 @@ class Session:
             else:
                 log.error("Envoy refuses the change, the last good one stays: %s", progress.rejection)
         self._write_statuses()
+
+    async def _adjust_fakes(self, compiled: Compiled) -> None:
+        try:
+            if self.fakes is not None:
+                await self.fakes.adjust(compiled.decision.router)
+        except UsageError as error:
+            log.error("%s", error)  # one provider less; the configuration is good all the same
 
     def _mine(self, found: Manifests) -> list[Manifest]:
         """Manifests of the namespace that is served."""
@@ -194,6 +212,8 @@ class Session:
     async def _watch(self) -> None:
         while True:
             await self._watcher.look(self.router)
+            if self._engine.expired():
+                await self._take_up()
             await asyncio.sleep(LOOK_S)
 
     async def _envoy_ends(self) -> None:

@@ -127,7 +127,7 @@ def test_a_fake_provider_refuses_what_it_cannot_be(arguments: list[str]) -> None
     assert arguments[0] in done.stderr
 
 
-@pytest.mark.parametrize("listen", ["4000x", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:70000"])
+@pytest.mark.parametrize("listen", ["4000x", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:70000", "example.com:4000"])
 def test_an_address_that_is_none_is_refused(listen: str) -> None:
     """Before anything is looked at."""
     done = call("run", QUICKSTART, "--listen", listen)

@@ -1,0 +1,108 @@
+"""The live view, on a terminal of its own."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SIZE = struct.pack("HHHH", 40, 120, 0, 0)
+
+
+class Terminal:
+    """A terminal with `turnout run` on it. text is all that it has shown, without colours and movements."""
+
+    def __init__(self, command: list[object]) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, SIZE)
+        self.before = termios.tcgetattr(theirs)
+        self._theirs = theirs
+        env = {**os.environ, "FIRST_KEY": "credential-one", "TERM": "xterm"}
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True
+        )
+        self.text = ""
+
+    def shows(self, words: str, *, within: float = 20.0) -> str:
+        """Wait until the words are shown; what was shown since the last call."""
+        deadline, new = time.monotonic() + within, ""
+        while words not in new:
+            assert time.monotonic() < deadline, f"no {words!r} in {new[-3000:]}"
+            if select.select([self._ours], [], [], 0.1)[0]:
+                raw = os.read(self._ours, 65536).decode(errors="replace")
+                new += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw)
+        self.text += new
+        return new
+
+    def press(self, key: str) -> None:
+        """Press a key."""
+        os.write(self._ours, key.encode())
+
+    def settings(self) -> list[object]:
+        """How the terminal is set."""
+        return termios.tcgetattr(self._theirs)
+
+    def close(self) -> None:
+        """End it."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def terminal(laptop) -> Iterator[Terminal]:
+    """`turnout run --fake-providers` on a terminal."""
+    turnout = Path(sys.prefix) / "bin" / "turnout"
+    one = Terminal([turnout, "run", laptop.folder, "--listen", f"127.0.0.1:{laptop.port}", "--fake-providers"])
+    yield one
+    one.close()
+
+
+def test_it_shows_what_happens_and_obeys_keys(laptop, terminal: Terminal) -> None:
+    """Ready, then groups and models; `k` takes the primary down, `1` brings it back; `q` leaves all in order."""
+    terminal.shows(f"ready http://127.0.0.1:{laptop.port}/v1")
+    assert "curl -i" in terminal.shows("quit") or "curl -i" in terminal.text
+    assert laptop.ask()[1] == "first"
+    terminal.shows("assistant: 1 requests, 0 errors")
+    terminal.press("k")
+    terminal.shows("first: you took it down")
+    assert {laptop.ask()[1] for _ in range(4)} == {"second"}
+    terminal.shows("first: circuit Open")
+    terminal.shows("bring back first")
+    terminal.press("1")
+    terminal.shows("first: you brought it back")
+    terminal.press("q")
+    assert terminal.process.wait(10) == 0
+    assert terminal.settings() == terminal.before
+    assert laptop.envoys() == []
+
+
+def test_it_shows_mistakes(laptop, terminal: Terminal) -> None:
+    """A broken edit is a red line and a count that stays until it is mended."""
+    terminal.shows("quit")
+    good = (laptop.folder / "key.yaml").read_text()
+    laptop.write("key.yaml", good.replace("spec: {", "spec: {scoops: 1, "))
+    terminal.shows("1 mistake in")
+    laptop.write("key.yaml", good)
+    terminal.shows("no mistakes left")
+
+
+def test_ctrl_c_ends_it(laptop, terminal: Terminal) -> None:
+    """As a person presses it; the terminal is as it was."""
+    terminal.shows("quit")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.process.wait(10) == 0
+    assert terminal.settings() == terminal.before
+    assert laptop.envoys() == []
