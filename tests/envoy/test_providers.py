@@ -20,7 +20,7 @@ from harness.nameserver import NameServer, resolving_by
 from harness.providers import Provider, Trio
 from harness.router import Router, Serve, eventually
 
-SPEC = {"circuit": {"failures": 1000}, "timeouts": {"firstToken": "1s", "request": "5s"}}
+SPEC = {"circuit": {"failures": 1000}, "timeouts": {"firstToken": "1s", "idle": "1s", "request": "5s"}}
 
 
 @pytest.fixture(scope="module")
