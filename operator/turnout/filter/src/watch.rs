@@ -51,7 +51,7 @@ impl Attempt {
             match self.phase {
                 Phase::Flowing if silent => Due::Cut,
                 Phase::Rejected if !self.ended => Due::Close,
-                Phase::Judging if r.holds() => {
+                Phase::Judging | Phase::Refusal if r.holds() => {
                     let late = r.current.map_or(false, |c| c.context == context && r.is_late(&c, now));
                     match self.judge.as_ref().map_or(false, Judge::has_content) {
                         true if silent => Due::GiveUp(Outcome::Stalled),

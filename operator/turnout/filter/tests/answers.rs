@@ -277,10 +277,16 @@ fn a_complete_stream_that_ends_early_or_late_is_tried_elsewhere() {
     later(1_000);
     proxy_on_tick(LANE_ROOT);
     assert_eq!(fake(|f| f.acts.clone()), ["continue 11"]);
+    fake(|f| f.shared.clear());
     begin("whole", true);
     answer(11, "504", &[("x-turnout-hop-failed", "UT")]);
     assert!(retried());
-    assert_eq!((counted(&["result=truncated"]), counted(&["result=timeout"])), (1, 2));
+    begin("whole", true);
+    assert_eq!(answer(11, "401", JSON), PAUSE);
+    later(1_000); // and the refusal never says why
+    proxy_on_tick(LANE_ROOT);
+    assert!(retried());
+    assert_eq!((counted(&["result=truncated"]), counted(&["result=timeout"])), (1, 3));
 }
 
 #[test]
