@@ -1,13 +1,12 @@
 """`turnout compile DIR -o OUT`: everything that an Envoy needs to serve the manifests, as files."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from turnout.cli.check import load
-from turnout.cli.types import address, filter_module
+from turnout.cli.types import address
 from turnout.errors import UsageError
 from turnout.local import files
 from turnout.local.checks import all_mistakes
@@ -42,15 +41,14 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
     if mistakes:
         raise SystemExit(1)
     home = Home(output.resolve())
-    place = Place(str(home.path / "turnout.wasm"), str(home.path / "xds"), ca_bundle())
     admin = str(home.path / "admin.sock")
     if len(admin.encode()) > LONGEST_SOCKET_PATH:
         raise UsageError(f"{admin} is too long for a socket; choose an OUTPUT with a shorter path")
     try:
+        place = Place(str(home.save_filter()), str(home.path / "xds"), ca_bundle())
         version = _write(found, home, Home(folder / FOLDER), choose_namespace(found, namespace, folder), place, listen)
         config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled")
         files.write(home.path / "bootstrap.json", config)
-        shutil.copyfile(filter_module(), place.wasm)
     except OSError as error:
         raise UsageError(f"{error.filename or output} cannot be written: {error.strerror}") from error
     click.echo(f"{output}: version {version[:12]}; run it with: envoy -c {output / 'bootstrap.json'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from turnout.cli.show import Plain
-from turnout.cli.types import address, filter_module
+from turnout.cli.types import address
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
 
@@ -29,7 +29,7 @@ def command(
 
     Issued keys, statuses and the router's files are in DIR/.turnout, which survives a restart.
     """
-    options = Options(folder, listen, filter_module(), namespace, envoy, fake_providers)
+    options = Options(folder, listen, namespace, envoy, fake_providers)
     live = not plain and sys.stdout.isatty() and sys.stdin.isatty()
     asyncio.run(_run(options, live=live))
 

@@ -1,8 +1,6 @@
-"""What several commands share: types of options (text → value, or a usage error that click prints), the filter."""
+"""Types of command line options that several commands share: text → value, or a usage error that click prints."""
 
 import ipaddress
-from importlib import resources
-from pathlib import Path
 
 import click
 
@@ -41,8 +39,3 @@ def address(value: str) -> Address:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise click.BadParameter(f"{value!r}: write HOST:PORT with an IP address, such as 127.0.0.1:4000")
     return Address(host, int(port))
-
-
-def filter_module() -> Path:
-    """The router's Wasm filter, as it was installed with us."""
-    return Path(str(resources.files("turnout") / "filter" / "turnout.wasm"))

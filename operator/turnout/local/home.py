@@ -1,11 +1,12 @@
 """DIR/.turnout: what the operator would keep in the cluster, as files that only their owner can read.
 
-keys/NAME.env               OPENAI_API_KEY=… and OPENAI_BASE_URL=…, for each ScopedKey that is alive
-secrets/NAME.yaml           the same as the Secret that the operator would write
-status/PLURAL/NAME.yaml     each object with its status, as `kubectl get -o yaml` shows it
-keyring.json                issued tokens: the operator's Secret turnout-keyring
-state                       the last good configuration: its Secret turnout-state
-bootstrap.json, xds/        what Envoy reads; envoy.log: what it says
+It holds:
+    keys/NAME.env           OPENAI_API_KEY=… and OPENAI_BASE_URL=…, for each ScopedKey that is alive
+    secrets/NAME.yaml       the same as the Secret that the operator would write
+    status/KINDS/NAME.yaml  each object with its status, as `kubectl get -o yaml` shows it
+    keyring.json            issued tokens: the operator's Secret turnout-keyring
+    state                   the last good configuration: its Secret turnout-state
+    bootstrap.json, turnout.wasm, xds/   what Envoy reads; envoy.log: what it says
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,17 @@ class Home:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def save_filter(self) -> Path:
+        """Copy the filter module here: what a running Envoy reads must not change or go when Turnout is upgraded."""
+        path = self.path.resolve() / "turnout.wasm"
+        try:
+            files.write(path, (resources.files("turnout") / "filter" / "turnout.wasm").read_bytes())
+        except FileNotFoundError as error:
+            raise UsageError(
+                "the filter is missing from this installation; in a clone, `make filter` builds it"
+            ) from error
+        return path
 
     def tokens(self) -> dict[str, tuple[Token, ...]]:
         """The tokens that were issued. Raises UsageError if the file is not what was written."""

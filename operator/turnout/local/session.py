@@ -43,7 +43,6 @@ class Options:
 
     folder: Path
     listen: Address
-    wasm: Path
     namespace: str | None = None
     envoy: Path | None = None
     fake_providers: bool = False
@@ -81,7 +80,7 @@ class Session:
         self.home.acquire()
         self._http = client()
         folder = self.home.path.resolve()
-        place = Place(str(options.wasm), str(folder / "xds"), ca_bundle())
+        place = Place(str(self.home.save_filter()), str(folder / "xds"), ca_bundle())
         self._envoy = Envoy(binary, folder, place, options.listen)
         self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
         self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses)
