@@ -40,7 +40,7 @@ filter: ## Build the Wasm filter anew, after a change of operator/turnout/filter
 	@.ci/need $(RUST) && $(FILTER)/build.sh $(FILTER)/turnout.wasm
 
 bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run.
-	@for one in tests/bench/bench_*.py; do $(BIN)/python $$one || exit 1; done
+	@for one in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$one || exit 1; done
 
 clean: ## Delete what these commands made, but for issued keys.
 	@rm -rf .venv target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
