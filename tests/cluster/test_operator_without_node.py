@@ -1,6 +1,7 @@
 """The operator against a real API server without any node: what it writes, what it leaves alone, and how often."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.cluster import ApiServer, Object, find_condition
 from harness.manifests import group, key, model
@@ -18,17 +20,33 @@ ROUTER = "turnout-router"
 ROOT = Path(__file__).parents[2]
 
 
-class Operator:
-    """`turnout operator` as a process beside the API server, for one namespace, with the rights of an administrator."""
+OVERLAY = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources: ["{base}"]
+"""
 
-    def __init__(self, api: ApiServer) -> None:
+
+class Operator:
+    """`turnout operator` as a process beside the API server, with the rights that manifests/namespaced gives it."""
+
+    def __init__(self, api: ApiServer, folder: Path) -> None:
+        """Install it in the namespace; folder: for its kubeconfig."""
         self.api = api
         self.process: subprocess.Popen[str] | None = None
+        base = os.path.relpath(ROOT / "manifests" / "namespaced", folder)
+        (folder / "kustomization.yaml").write_text(OVERLAY.format(namespace=NAMESPACE, base=base))
+        api.kubectl("apply", "-k", str(folder))
+        self.config = folder / "kubeconfig"
+        config = yaml.safe_load(api.plane.kubeconfig("admin").read_text())
+        config["users"][0]["user"] = {"token": api.kubectl("create", "token", "turnout-operator", "-n", NAMESPACE)}
+        self.config.write_text(yaml.safe_dump(config))
 
     def start(self) -> None:
         """Start it and wait until it is healthy."""
         env = {
-            "KUBECONFIG": str(self.api.plane.kubeconfig("admin")),
+            "KUBECONFIG": str(self.config),
             "PYTHONPATH": str(ROOT / "operator"),
             "TURNOUT_NAMESPACE": NAMESPACE,
             "TURNOUT_PORT": "18081",
@@ -64,15 +82,19 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(api_server: ApiServer) -> Iterator[Operator]:
+def operator(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """A running operator and a namespace with a group and a key."""
     api_server.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
     api_server.kubectl("wait", "--for=condition=Established", "crd", "--all")
     api_server.make_namespace(NAMESPACE)
     api_server.apply(group_of("a", "b"), named(key("app")), namespace=NAMESPACE)
-    made = Operator(api_server)
+    made = Operator(api_server, tmp_path_factory.mktemp("operator"))
     made.start()
-    api_server.wait_for(lambda: api_server.get("deployment", ROUTER, NAMESPACE), "a router", 30)
+    try:
+        api_server.wait_for(lambda: api_server.get("deployment", ROUTER, NAMESPACE), "a router", 60)
+    except AssertionError:
+        print((api_server.namespace.logs / "operator-without-node.log").read_text())
+        raise
     yield made
     if made.process:
         made.stop()

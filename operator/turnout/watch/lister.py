@@ -10,6 +10,7 @@ import logging
 from turnout.apply.kube import Kube
 from turnout.errors import ClusterError
 from turnout.infra.kinds import WATCHED
+from turnout.observe.health import Health
 from turnout.watch.store import Store
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,11 @@ PAUSE_S = 1
 class Lister:
     """Keeps the store true."""
 
-    def __init__(self, kube: Kube, store: Store, *, namespace: str, resync_s: float) -> None:
+    def __init__(self, kube: Kube, store: Store, health: Health, *, namespace: str, resync_s: float) -> None:
         """namespace: the only one to list; empty: all."""
         self._kube = kube
         self._store = store
+        self._health = health
         self._namespace = namespace
         self._resync_s = resync_s
         self._wanted = asyncio.Event()
@@ -41,9 +43,11 @@ class Lister:
         pause: float = SOON_S
         while True:
             self._wanted.clear()
+            self._health.begin("listing")
             if not await self._list_all():
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._health.done("listing")
             try:
                 await asyncio.wait_for(self._wanted.wait(), pause)
                 await asyncio.sleep(PAUSE_S)

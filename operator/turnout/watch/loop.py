@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+import signal
 
 import kopf
 
@@ -85,23 +84,19 @@ async def run(settings: Settings) -> None:
     store = Store(workers.wake)
     kube = connect(store, metrics.writes.inc)
     http = scrape.client()
-    clock = asyncio.get_running_loop().time
-    state = Health(PATIENCE * settings.resync_s, clock)
+    state = Health(PATIENCE * settings.resync_s, asyncio.get_running_loop().time)
     context = Context(kube, store, settings, http, metrics, state, filter_module(), pod_bootstrap())
-    lister = Lister(kube, store, namespace=settings.namespace, resync_s=settings.resync_s)
+    lister = Lister(kube, store, state, namespace=settings.namespace, resync_s=settings.resync_s)
     try:
         server = await health.serve(settings.port, state, metrics)
     except OSError as error:
         raise UsageError(f"cannot listen on port {settings.port}: {error.strerror}") from error
-    watching = kopf.operator(
-        registry=handlers.registry(store, lister.want),
-        settings=handlers.kopf_settings(),
-        standalone=True,
-        clusterwide=not settings.namespace,
-        namespaces=[settings.namespace] if settings.namespace else [],
-    )
     try:
-        await _first_of(watching, lister.run(), workers.open(context))
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(work) for work in (lister.run(), workers.open(context))]
+            await _watch(store, lister, settings.namespace)
+            for task in beside:
+                task.cancel()
     finally:
         workers.close()
         await server.cleanup()
@@ -109,10 +104,23 @@ async def run(settings: Settings) -> None:
         kube.close()
 
 
-async def _first_of(watching: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]) -> None:
-    """Run all of them until the watching ends (a signal) or one fails."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(other) for other in others]
-        await watching
-        for task in tasks:
-            task.cancel()
+async def _watch(store: Store, lister: Lister, namespace: str) -> None:
+    """Watch until a signal comes.
+
+    kopf starts after the first complete listing: a kind that the API server does not serve when it starts, because its
+    definition is still being installed, it would never look at again.
+    """
+    stop, listed = asyncio.Event(), store.complete
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)  # until kopf takes over
+    waits = [asyncio.create_task(event.wait()) for event in (stop, listed)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if not stop.is_set():
+        await kopf.operator(
+            registry=handlers.registry(store, lister.want),
+            settings=handlers.kopf_settings(),
+            standalone=True,
+            clusterwide=not namespace,
+            namespaces=[namespace] if namespace else [],
+        )

@@ -13,7 +13,7 @@ from turnout.decide.verdict import Verdict
 from turnout.errors import TurnoutError
 from turnout.infra.kinds import BY_NAME
 from turnout.infra.labels import Json, service_url
-from turnout.infra.observation import Observation, Programmed
+from turnout.infra.observation import GroupFigures, Observation, Programmed
 from turnout.infra.status import Moment, group_status, key_status, rollout_status, same
 from turnout.watch.context import Context, now
 from turnout.watch.gather import parse
@@ -41,7 +41,8 @@ class Reporter:
         self._due = asyncio.Event()
         self._outcome: Outcome | None = None
         self._seen = Observation()
-        self._figures_written = float("-inf")
+        self._figures: Mapping[str, GroupFigures] | None = None
+        self._figures_at = float("-inf")
 
     def report(self, outcome: Outcome) -> None:
         """The worker is done."""
@@ -50,8 +51,8 @@ class Reporter:
 
     def observe(self, seen: Observation) -> None:
         """The routers were looked at."""
-        if seen != self._seen:
-            self._seen = seen
+        before, self._seen = self._seen, seen
+        if seen.lanes != before.lanes or (seen.figures != self._figures and self._figures_due()):
             self._due.set()
 
     async def run(self) -> None:
@@ -70,8 +71,7 @@ class Reporter:
     async def _write(self) -> None:
         if self._outcome is None:
             return
-        clock = asyncio.get_running_loop().time
-        figures_due = clock() - self._figures_written >= self._context.settings.figures_s
+        figures_due = self._figures_due()
         quiet = replace(self._seen, figures=None)
         wanted = []
         for verdict in self._outcome.decision.verdicts:
@@ -83,8 +83,13 @@ class Reporter:
             if figures_due or not same(old, status):
                 status = self._status(verdict, live, old, self._seen)
             wanted.append(StatusOf(live, status))
-        if await write(self._context.kube, wanted) and figures_due:
-            self._figures_written = clock()
+        await write(self._context.kube, wanted)
+        if figures_due:
+            self._figures, self._figures_at = self._seen.figures, asyncio.get_running_loop().time()
+
+    def _figures_due(self) -> bool:
+        since = asyncio.get_running_loop().time() - self._figures_at
+        return since >= self._context.settings.figures_s
 
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
         assert self._outcome is not None  # noqa: S101  only called with one

@@ -39,6 +39,8 @@ STATE_FILE = "ir.json.gz"
 RETRY_S, RETRY_AT_MOST_S = 1.0, 60.0
 """Seconds until a failed run is repeated; doubled each time up to the second."""
 SETTLE_RETRY_S = 5.0
+TERMINATING = "because it is being terminated"
+"""What the API server says of a namespace on its way out; the rest of it follows by itself."""
 
 
 class Worker:
@@ -68,7 +70,8 @@ class Worker:
             try:
                 await self._run_once()
             except TurnoutError as error:
-                log.warning("namespace %s: %s", self.namespace, error)
+                level = logging.INFO if TERMINATING in str(error) else logging.WARNING
+                log.log(level, "namespace %s: %s", self.namespace, error)
                 self._failed(error)
             except Exception as error:
                 log.exception("namespace %s: a bug", self.namespace)
