@@ -6,8 +6,10 @@ The listener is static on purpose: Envoy drains the connections of a listener th
 from dataclasses import dataclass
 
 from turnout.decide.ir import canonical
+from turnout.xds.clusters import BREAKERS
 from turnout.xds.envoy import HTTP, LONGEST_BODY, Json, extension, source, wasm_filter
 from turnout.xds.filters import API_KEY_AUTH, LOCAL_RATE_LIMIT
+from turnout.xds.hop import EXTENSION, hop_cluster, hop_listener
 from turnout.xds.place import Place
 from turnout.xds.replies import local_reply_config
 from turnout.xds.routes import ROUTE_CONFIG
@@ -51,10 +53,15 @@ def bootstrap(place: Place, *, listen: Address, status: Address, admin_socket: s
             "node": {"id": node_id, "cluster": "turnout"},
             "admin": {"address": {"pipe": {"path": admin_socket}}},
             "stats_config": _stats_config(),
+            "bootstrap_extensions": [EXTENSION],
             "overload_manager": {"resource_monitors": [_connection_limit()]},
             "static_resources": {
-                "listeners": [_listener(place, listen), status_listener(place, status.host, status.port)],
-                "clusters": [_admin_cluster(admin_socket)],
+                "listeners": [
+                    _listener(place, listen),
+                    hop_listener(),
+                    status_listener(place, status.host, status.port),
+                ],
+                "clusters": [_admin_cluster(admin_socket), hop_cluster(BREAKERS)],
             },
             "dynamic_resources": {"cds_config": source(place, "cds.json")},
         }

@@ -18,6 +18,10 @@ UNBOUNDED = 1_000_000
 """Envoy's own breakers must never act (max_retries is 3 by default: 30 requests at a dead lane gave 27 times 503)."""
 
 
+BREAKERS = {f"max_{what}": UNBOUNDED for what in ("connections", "requests", "pending_requests", "retries")}
+"""A threshold of Envoy's breakers that is never reached."""
+
+
 def cluster(endpoint: Endpoint, place: Place) -> Json:
     """The cluster of one endpoint.
 
@@ -28,13 +32,12 @@ def cluster(endpoint: Endpoint, place: Place) -> Json:
     if endpoint.tls:
         protocol["http2_protocol_options"] = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}}
     options = {"auto_config": protocol} if endpoint.tls else {"explicit_http_config": protocol}
-    breakers = {f"max_{what}": UNBOUNDED for what in ("connections", "requests", "pending_requests", "retries")}
     result: Json = {
         "name": endpoint.cluster,
         "cluster_type": extension("envoy.cluster.dns", DNS, respect_dns_ttl=True, dns_lookup_family="V4_PREFERRED"),
         "connect_timeout": CONNECT_TIMEOUT,
         "per_connection_buffer_limit_bytes": LONGEST_BODY,
-        "circuit_breakers": {"thresholds": [breakers]},
+        "circuit_breakers": {"thresholds": [BREAKERS]},
         "load_assignment": {
             "cluster_name": endpoint.cluster,
             "endpoints": [_address(endpoint.host, endpoint.port, 0), _address("127.0.0.1", 1, 1)],

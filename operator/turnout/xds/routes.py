@@ -3,6 +3,7 @@
 import json
 
 from turnout.decide.ir import Router
+from turnout.xds import hop
 from turnout.xds.envoy import Json, extension, typed
 
 ROUTE_CONFIG = "router"
@@ -66,8 +67,8 @@ def _lanes(router: Router) -> Json:
 
 def _specifier(router: Router) -> Json:
     clusters = {
-        e.cluster: {"action": {"name": e.cluster, "typed_config": typed(f"{MATCHER}.ClusterAction", cluster=e.cluster)}}
-        for e in router.endpoints
+        name: {"action": {"name": name, "typed_config": typed(f"{MATCHER}.ClusterAction", cluster=name)}}
+        for name in (*(e.cluster for e in router.endpoints), hop.NAME)
     }
     state = extension("lane", "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", key=LANE_STATE)
     tree: Json = {"input": state, "exact_match_map": {"map": clusters}}
