@@ -32,19 +32,19 @@ ID_BYTES = 4
 Tokens = Mapping[str, tuple[Token, ...]]
 
 
-def mint(*, now: datetime) -> Token:
-    """A new token; now is aware UTC."""
-    return Token(secrets.token_hex(ID_BYTES), SecretStr(PREFIX + secrets.token_urlsafe(TOKEN_BYTES)), now)
+def mint(owner: str | None, *, now: datetime) -> Token:
+    """A new token for the ScopedKey with that uid; now is aware UTC."""
+    return Token(secrets.token_hex(ID_BYTES), SecretStr(PREFIX + secrets.token_urlsafe(TOKEN_BYTES)), now, owner)
 
 
 def changed(
-    tokens: Tokens, *, mint_for: Iterable[str], drop: Iterable[str], now: datetime
+    tokens: Tokens, *, mint_for: Mapping[str, str | None], drop: Iterable[str], now: datetime
 ) -> dict[str, tuple[Token, ...]]:
-    """The tokens without those of the dropped names, and with one more for each of mint_for."""
+    """The tokens without those of the dropped names, and with one more for each of mint_for (name → uid)."""
     gone = set(drop)
     result = {name: have for name, have in tokens.items() if name not in gone}
-    for name in mint_for:
-        result[name] = (*result.get(name, ()), mint(now=now))
+    for name, owner in mint_for.items():
+        result[name] = (*result.get(name, ()), mint(owner, now=now))
     return result
 
 
@@ -77,7 +77,8 @@ async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, tok
 
 def _entry(token: Token) -> Json:
     issued_at = token.issued_at.astimezone(UTC).isoformat(timespec="seconds")
-    return {"id": token.id, "token": token.token.get_secret_value(), "issuedAt": issued_at}
+    entry = {"id": token.id, "token": token.token.get_secret_value(), "issuedAt": issued_at}
+    return entry if token.owner is None else {**entry, "owner": token.owner}
 
 
 def _read_entry(name: str, entry: bytes) -> tuple[Token, ...]:
@@ -88,7 +89,13 @@ def _read_entry(name: str, entry: bytes) -> tuple[Token, ...]:
         raise BrokenStateError(f"Secret {KEYRING}: entry {name} is not what Turnout wrote") from None
 
 
-def _token(*, id: str, token: str, issuedAt: str) -> Token:  # noqa: A002, N803  the names in the Secret
+def _token(
+    *,
+    id: str,  # noqa: A002  the names in the Secret
+    token: str,
+    issuedAt: str,  # noqa: N803
+    owner: str | None = None,
+) -> Token:
     if not (re.fullmatch("[0-9a-f]+", id) and re.fullmatch("[!-~]{20,200}", token)):
         raise ValueError("not a token")
-    return Token(id, SecretStr(token), datetime.fromisoformat(issuedAt).astimezone(UTC))
+    return Token(id, SecretStr(token), datetime.fromisoformat(issuedAt).astimezone(UTC), owner)

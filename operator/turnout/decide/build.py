@@ -5,14 +5,14 @@ Every object is decided by itself; one that cannot be compiled keeps what `previ
 changes the others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey, unsupported
 from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
-from turnout.decide.keys import KeyState, key_state, router_keys, secret_name, tokens_to_drop
+from turnout.decide.keys import KeyState, key_state, own_tokens, router_keys, secret_name, tokens_to_drop
 from turnout.decide.rollouts import rollout_problem
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Phase, Reason, Verdict
@@ -23,18 +23,23 @@ class Decision:
     """What follows from a snapshot.
 
     Attributes:
-        router: what the routers shall run; without groups no router is wanted.
+        router: what the routers shall run.
         verdicts: one for every object, sorted by kind and name.
         keys: one for every ScopedKey that parses.
-        mint: ScopedKeys that need a token: issue one, keep it, decide again.
-        drop: names whose tokens are to be deleted for good.
+        mint: ScopedKeys that need a token, with their uid: issue one, keep it, decide again.
+        drop: names whose tokens are to be deleted for good, before any is issued.
     """
 
     router: Router
     verdicts: tuple[Verdict, ...]
     keys: tuple[KeyState, ...]
-    mint: tuple[str, ...]
+    mint: Mapping[str, str | None]
     drop: tuple[str, ...]
+
+    @property
+    def wants_router(self) -> bool:
+        """Whether the namespace has a ModelGroup, be it one that does not compile yet."""
+        return any(v.kind == "ModelGroup" for v in self.verdicts)
 
 
 def decide(
@@ -52,12 +57,13 @@ def decide(
     verdicts += [_rollout(r, snapshot) for r in snapshot.rollouts]
     verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
     kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
+    uids = {k.metadata.name: k.metadata.uid for k in snapshot.keys}
     refused = {v.name for v in key_verdicts if v.problem}
     return Decision(
         router=Router(namespace=snapshot.namespace, groups=tuple(groups), keys=tuple(keys)),
         verdicts=tuple(sorted(verdicts, key=lambda v: (v.kind, v.name))),
-        keys=tuple(states),
-        mint=tuple(s.name for s in states if s.phase is Phase.PENDING and s.name not in refused),
+        keys=tuple(sorted(states, key=lambda s: s.name)),
+        mint={s.name: uids[s.name] for s in states if s.phase is Phase.PENDING and s.name not in refused},
         drop=tokens_to_drop(snapshot.keys, snapshot.tokens, kept),
     )
 
@@ -101,8 +107,10 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     owners: dict[str, str] = {}
     taken: set[str] = set()
     groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
-    for key in sorted(snapshot.keys, key=lambda k: k.metadata.name):
-        tokens = snapshot.tokens.get(key.metadata.name, ())
+    issued = {k.metadata.name: own_tokens(k, snapshot.tokens.get(k.metadata.name, ())) for k in snapshot.keys}
+    # Who has a token came first, and has its Secret: a newcomer of the same secretName must not take it away.
+    for key in sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name], k.metadata.name)):
+        tokens = issued[key.metadata.name]
         # A keyring edited by hand may give two keys one token, which Envoy would refuse with everything else.
         state = key_state(key, tuple(t for t in tokens if t.token.get_secret_value() not in taken), now=now)
         taken |= {t.token.get_secret_value() for t in tokens}
@@ -110,7 +118,8 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
         problem = _secret_conflict(key, owner, snapshot.foreign_secrets)
         keys += router_keys(key, state)
         states.append(state)
-        verdicts.append(_verdict(key, problem, unresolved=_unknown_groups(key, groups)))
+        stale = problem is not None and state.token is not None
+        verdicts.append(_verdict(key, problem, stale=stale, unresolved=_unknown_groups(key, groups)))
     names = {i.name for i in snapshot.invalid if i.kind == "ScopedKey"}
     keys += [k for k in last.keys if k.name in names]
     return sorted(keys, key=lambda k: (k.name, k.token_id)), states, verdicts
@@ -144,7 +153,8 @@ def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:
 
 
 def _rollout(rollout: CanaryRollout, snapshot: Snapshot) -> Verdict:
-    return _verdict(rollout, rollout_problem(rollout, snapshot.groups))
+    unreadable = {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
+    return _verdict(rollout, rollout_problem(rollout, snapshot.groups, unreadable))
 
 
 def _verdict(

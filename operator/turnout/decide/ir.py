@@ -25,7 +25,7 @@ REVEAL = {"reveal": True}
 class Frozen(BaseModel):
     """Base of all IR: immutable, strict about unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Endpoint(Frozen):

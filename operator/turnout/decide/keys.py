@@ -40,6 +40,11 @@ def key_state(key: ScopedKey, tokens: tuple[Token, ...], *, now: datetime) -> Ke
     return KeyState(key.metadata.name, secret_name(key), phase, expires_at, token)
 
 
+def own_tokens(key: ScopedKey, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Those of the tokens under a key's name that were issued for this very object."""
+    return tuple(t for t in tokens if t.owner == key.metadata.uid)
+
+
 def secret_name(key: ScopedKey) -> str:
     """The Secret that the key's token goes into: spec.secretName, else the key's own name."""
     return key.spec.secret_name or key.metadata.name
@@ -75,9 +80,16 @@ def router_keys(key: ScopedKey, state: KeyState) -> tuple[Key, ...]:
 def tokens_to_drop(
     keys: tuple[ScopedKey, ...], tokens: Mapping[str, tuple[Token, ...]], kept: frozenset[str]
 ) -> tuple[str, ...]:
-    """Names in the keyring whose tokens must go: the key is deleted, or revoked (if it comes back, with a new token).
+    """Names in the keyring whose tokens must go: the key is deleted, revoked (if it comes back, with a new token), or
+    another object of the same name.
 
     kept: keys that exist but do not parse; what they have stays.
     """
-    alive = {k.metadata.name for k in keys if not k.spec.revoked} | kept
-    return tuple(sorted(name for name in tokens if name not in alive))
+    alive = {k.metadata.name: k for k in keys if not k.spec.revoked}
+    return tuple(
+        sorted(
+            name
+            for name, have in tokens.items()
+            if name not in kept and (name not in alive or len(own_tokens(alive[name], have)) < len(have))
+        )
+    )

@@ -1,14 +1,20 @@
 """A CanaryRollout's references: what the API server cannot check, because it spans objects. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from turnout.api import CanaryRollout, ModelGroup
 from turnout.decide.verdict import Finding, Reason
 
 
-def rollout_problem(rollout: CanaryRollout, groups: Iterable[ModelGroup]) -> Finding | None:
-    """What is wrong with a rollout's group and model, or None."""
+def rollout_problem(rollout: CanaryRollout, groups: Iterable[ModelGroup], unreadable: Container[str]) -> Finding | None:
+    """What is wrong with a rollout's group and model, or None. unreadable: groups that exist and do not parse."""
     spec = rollout.spec
+    if spec.model_group in unreadable:
+        return Finding(
+            Reason.MODEL_GROUP_INVALID,
+            "spec.modelGroup",
+            f"ModelGroup '{spec.model_group}' has a mistake that its own status tells; correct that first.",
+        )
     group = next((g for g in groups if g.metadata.name == spec.model_group), None)
     if group is None:
         return Finding(

@@ -11,11 +11,15 @@ from turnout.api import CanaryRollout, ModelGroup, ScopedKey
 
 @dataclass(frozen=True)
 class Token:
-    """One token issued for a ScopedKey. issued_at is aware UTC."""
+    """One token issued for a ScopedKey. issued_at is aware UTC; owner is the key's uid, if it has one.
+
+    A key that is deleted and made again has another uid: what was issued for the old one is dead.
+    """
 
     id: str
     token: SecretStr
     issued_at: datetime
+    owner: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     TOO_LARGE = "TooLarge"
     """The namespace's configuration would not fit into a Secret."""
     MODEL_GROUP_NOT_FOUND = "ModelGroupNotFound"
+    MODEL_GROUP_INVALID = "ModelGroupInvalid"
+    """The group exists, but cannot be read."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """A rollout names a model that its group does not have."""
     CANARY_IS_PRIMARY = "CanaryIsPrimary"

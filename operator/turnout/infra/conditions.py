@@ -25,6 +25,7 @@ REFERENCES = frozenset(
         Reason.SECRET_KEY_NOT_FOUND,
         Reason.SECRET_VALUE_INVALID,
         Reason.MODEL_GROUP_NOT_FOUND,
+        Reason.MODEL_GROUP_INVALID,
         Reason.MODEL_NOT_FOUND,
     }
 )

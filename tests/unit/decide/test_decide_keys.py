@@ -18,3 +18,34 @@ def test_two_keys_never_share_a_token() -> None:
     assert [k.name for k in decision.router.keys] == ["a"]
     assert {k.name: k.phase for k in decision.keys}["new-c"] is Phase.PENDING
     assert "new-c" in decision.mint
+
+
+def test_a_key_that_is_made_again_gets_a_new_token() -> None:
+    """What was issued for a deleted object of the same name is dropped, whatever the new one may do."""
+    given = snapshot(KEYS / "in.yaml")
+    again = tuple(k.model_copy(update={"metadata": k.metadata.model_copy(update={"uid": "new"})}) for k in given.keys)
+    old = replace(token("a"), owner="old")
+    decision = decide(replace(given, keys=again, tokens={"a": (old,)}), None, now=NOW)
+    assert decision.drop == ("a",)
+    assert decision.mint["a"] == "new"
+    assert not decision.router.keys
+
+
+def test_a_newcomer_never_takes_a_secret_away() -> None:
+    """Of two keys that name one Secret the one with a token keeps it, though the other comes first by name."""
+    given = replace(snapshot(KEYS / "in.yaml"), tokens={"new-b": (token("new-b"),)})
+    decision = decide(given, None, now=NOW)
+    problems = {v.name: v.problem for v in decision.verdicts if v.kind == "ScopedKey"}
+    assert problems["new-b"] is None
+    assert problems["a"] is not None
+    assert [k.name for k in decision.router.keys] == ["new-b"]
+
+
+def test_a_key_whose_secret_is_refused_keeps_its_token_and_says_so() -> None:
+    """A typing error in secretName does not kill a token that programs use."""
+    given = replace(snapshot(KEYS / "in.yaml"), tokens={"new-c": (token("new-c"),)})
+    decision = decide(given, None, now=NOW)
+    verdict = next(v for v in decision.verdicts if v.name == "new-c")
+    assert verdict.problem is not None
+    assert verdict.stale
+    assert [k.name for k in decision.router.keys] == ["new-c"]
