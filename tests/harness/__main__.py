@@ -1,4 +1,4 @@
-"""`python -m harness [--api-only] build|shell [command]`: build everything ahead, or look around in a cluster by hand."""
+"""`python -m harness [--api-only] build|shell [command]`: build everything ahead, or look around by hand."""
 
 import argparse
 import os

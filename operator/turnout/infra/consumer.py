@@ -20,7 +20,7 @@ def consumer_secret(namespace: str, name: str, token: SecretStr, *, key: str, ui
 
 
 def abandoned(secrets: Iterable[Json], *, wanted: frozenset[str], kept_keys: frozenset[str]) -> list[Json]:
-    """Consumer Secrets of ours that no key names any more. kept_keys: keys that cannot be read; theirs stay."""
+    """Consumer Secrets of ours that no key names any more. kept_keys: keys with a problem; what they have stays."""
     return [
         obj
         for obj in secrets

@@ -95,13 +95,13 @@ class Worker:
         with self._context.metrics.reconcile.time():
             self._compiled = compiled = await self._compile()
             decision, version = compiled.decision, compiled.files.version
-            if decision.router.groups:
+            if decision.wants_router:
                 written = await self._publish(compiled)
             else:
                 written = False
                 await self._prune_router()
         progress = Programmed(version, 0, 0)
-        if decision.router.groups:
+        if decision.wants_router:
             progress = await self._settle(compiled, written=written)
         await self._finish(decision, progress)
 
@@ -174,10 +174,13 @@ class Worker:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
             await hand_out(context.kube, self._applier, self.namespace, decision, uids, self._secret)
-        await self._prune_consumers(decision)
+        if (
+            progress.done or not decision.wants_router
+        ):  # a Secret that is renamed must not go before the new one is there
+            await self._prune_consumers(decision)
         self.reporter.report(Outcome(decision, progress, self._quarantine.reasons))
         waits = [context.settings.resync_s]
-        if decision.router.groups and not progress.done:
+        if decision.wants_router and not progress.done:
             waits.append(SETTLE_RETRY_S)
         waits += [
             (state.expires_at - now() + timedelta(milliseconds=50)).total_seconds()
@@ -196,8 +199,8 @@ class Worker:
 
     async def _prune_consumers(self, decision: Decision) -> None:
         wanted = frozenset(state.secret_name for state in decision.keys)
-        known = {state.name for state in decision.keys}
-        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in known)
+        well = {v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.problem is None}
+        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in well)
         secrets = self._context.store.objects(self.namespace, SECRET).values()
         await self._delete(abandoned(secrets, wanted=wanted, kept_keys=kept))
 

@@ -1,7 +1,7 @@
 """The hop: an in-process detour of held streams (delivery Complete), so that their first answer has a deadline. Pure.
 
 Envoy's deadline of an attempt runs until the router sees response headers. The filter holds those of a stream that must
-be whole, so that deadline would end it; and hedging, which would keep it, does not choose the cluster anew (run on 1.40).
+be whole, and so the deadline would end it; hedging, which would not, does not choose the cluster anew (run on 1.40).
 In the hop nothing is held: the same deadline ends with the provider's headers, and what the hop answers can be retried.
 """
 
