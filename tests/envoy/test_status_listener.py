@@ -87,6 +87,7 @@ def test_nothing_secret_is_told(router: Router, path: str) -> None:
         ("POST", "/ready"),
         ("POST", "/logging?level=trace"),
         ("POST", "/runtime_modify?x=1"),
+        ("GET", "/drain"),
         ("POST", "/drain"),
         ("POST", "/lanes"),
         ("PUT", "/drain"),
@@ -98,11 +99,11 @@ def test_nothing_secret_is_told(router: Router, path: str) -> None:
     ],
 )
 def test_nothing_else_of_the_admin_interface_is_reachable(router: Router, method: str, path: str) -> None:
-    """404 or 400, and the router goes on: no dump of its configuration, no way to stop it or to fail its health."""
+    """Refused, and the router goes on: no dump of its configuration, no way to stop it or to fail its health."""
     request = httpx.Request(method, f"{router.status_url}/")
     request.url = request.url.copy_with(raw_path=path.encode())
     answer = router.status.send(request)
-    assert answer.status_code in (400, 404)
+    assert answer.status_code in (400, 403, 404)
     assert "credential" not in answer.text
     assert get(router, "/ready").status_code == 200
 
@@ -114,7 +115,7 @@ def test_a_client_cannot_ask_for_health_to_fail_by_a_header(router: Router) -> N
 
 
 def test_the_admin_interface_has_no_port(router: Router) -> None:
-    """It is a Unix socket: the process listens on its two ports only."""
+    """It is a Unix socket: the process listens on its three ports only."""
     assert router.process
     inodes = {
         link.readlink().name.removeprefix("socket:[").removesuffix("]")
@@ -126,7 +127,7 @@ def test_the_admin_interface_has_no_port(router: Router) -> None:
         fields = line.split()
         if fields[3] == "0A" and fields[9] in inodes:
             listening.add(int(fields[1].partition(":")[2], 16))
-    assert listening == {httpx.URL(router.url).port, httpx.URL(router.status_url).port}
+    assert listening == {httpx.URL(u).port for u in (router.url, router.status_url, router.drain_url)}
 
 
 def test_drain_waits_for_the_last_request(trio: Trio, wire: Wire, folder: Path) -> None:
@@ -146,7 +147,7 @@ def test_drain_waits_for_the_last_request(trio: Trio, wire: Wire, folder: Path) 
             drained: list[httpx.Response] = []
 
             def drain() -> None:
-                drained.append(router.http(None).get(f"{router.status_url}/drain", timeout=60))
+                drained.append(router.http(None).get(router.drain_url, timeout=60))
                 done.append(time.monotonic())
 
             thread = threading.Thread(target=drain)
@@ -167,13 +168,19 @@ def test_drain_waits_for_the_last_request(trio: Trio, wire: Wire, folder: Path) 
         router.stop()
 
 
+@pytest.mark.parametrize("path", ["/", "/stats", "/ready", "/lanes", "/healthcheck/fail"])
+def test_the_drain_port_does_nothing_else(router: Router, path: str) -> None:
+    """Whoever reaches it learns nothing."""
+    assert router.http(None).get(str(httpx.URL(router.drain_url).join(path))).status_code == 403
+
+
 def test_drain_takes_five_seconds_even_if_idle(trio: Trio, folder: Path) -> None:
     """By then every kube-proxy has heard of it, and no new connection comes."""
     router = Router(folder)
     try:
         router.start(group("assistant", *trio.models), key("app"), *trio.secrets)
         started = time.monotonic()
-        assert router.status.get("/drain", timeout=30).status_code == 200
+        assert router.http(None).get(router.drain_url, timeout=30).status_code == 200
         assert 4.5 < time.monotonic() - started < 12
     finally:
         router.stop()

@@ -77,7 +77,9 @@ class Router:
         socket = str(folder / "admin.sock")
         self.admin = self._client(transport=httpx.HTTPTransport(uds=socket), base_url="http://admin", timeout=10)
         anywhere = Address("127.0.0.1", 0)
-        config = bootstrap(self.place, listen=anywhere, status=anywhere, admin_socket=socket, node_id="test")
+        config = bootstrap(
+            self.place, listen=anywhere, status=anywhere, drain=anywhere, admin_socket=socket, node_id="test"
+        )
         (folder / "bootstrap.json").write_bytes(config)
 
     def start(self, *manifests: Manifest) -> "Router":
@@ -140,6 +142,11 @@ class Router:
     def status_url(self) -> str:
         """The status listener."""
         return f"http://127.0.0.1:{self._ports['status']}"
+
+    @property
+    def drain_url(self) -> str:
+        """The listener that takes the router out of service."""
+        return f"http://127.0.0.1:{self._ports['drain']}/drain"
 
     def sdk(self, key: str = "app") -> openai.OpenAI:
         """The openai client with that key; it does not retry, so that a test sees what the router says."""
@@ -210,7 +217,7 @@ class Router:
             return False
         addresses = {s["name"]: s["local_address"] for s in found.get("listener_statuses", [])}
         self._ports = {n: a["socket_address"]["port_value"] for n, a in addresses.items() if "socket_address" in a}
-        return self.admin.get("/ready").status_code == 200 and len(self._ports) == 2
+        return self.admin.get("/ready").status_code == 200 and len(self._ports) == 3
 
     def _applied(self) -> bool:
         versions = self.versions()

@@ -10,6 +10,8 @@ from turnout.infra.options import RouterOptions
 
 PORT = 8080
 STATUS_PORT = 9902
+DRAIN_PORT = 9903
+"""For the kubelet alone: the NetworkPolicy lets no pod there."""
 CONTAINER = "router"
 CONFIG_DIR = "/etc/turnout"
 RUN_DIR = "/run/turnout"
@@ -75,6 +77,7 @@ def _container(options: RouterOptions) -> Json:
         "ports": [
             {"name": "http", "containerPort": PORT, "protocol": "TCP"},
             {"name": "status", "containerPort": STATUS_PORT, "protocol": "TCP"},
+            {"name": "drain", "containerPort": DRAIN_PORT, "protocol": "TCP"},
         ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -87,7 +90,7 @@ def _container(options: RouterOptions) -> Json:
         },
         **_probes(),
         # Answers when the last request is over; new ones are told to go elsewhere meanwhile.
-        "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": "status"}}},
+        "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": "drain"}}},
         "volumeMounts": [
             _config(BOOTSTRAP_FILE),
             _config(WASM_FILE),

@@ -7,7 +7,7 @@ from importlib import resources
 import httpx
 
 from turnout.apply.kube import Kube
-from turnout.infra.pod import ADMIN_SOCKET, PORT, STATUS_PORT
+from turnout.infra.pod import ADMIN_SOCKET, DRAIN_PORT, PORT, STATUS_PORT
 from turnout.observe.health import Health
 from turnout.observe.metrics import Metrics
 from turnout.settings import Settings
@@ -48,6 +48,7 @@ def pod_bootstrap() -> bytes:
         POD,
         listen=Address(EVERY_ADDRESS, PORT),
         status=Address(EVERY_ADDRESS, STATUS_PORT),
+        drain=Address(EVERY_ADDRESS, DRAIN_PORT),
         admin_socket=ADMIN_SOCKET,
         node_id="turnout-router",
     )

@@ -13,7 +13,7 @@ from turnout.xds.hop import EXTENSION, hop_cluster, hop_listener
 from turnout.xds.place import Place
 from turnout.xds.replies import local_reply_config
 from turnout.xds.routes import ROUTE_CONFIG
-from turnout.xds.status_listener import ADMIN_CLUSTER, status_listener
+from turnout.xds.status_listener import ADMIN_CLUSTER, drain_listener, status_listener
 
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 WASM = f"{HTTP}.wasm.v3.Wasm"
@@ -42,12 +42,18 @@ class Address:
     port: int
 
 
-def bootstrap(place: Place, *, listen: Address, status: Address, admin_socket: str, node_id: str) -> bytes:
+def bootstrap(
+    place: Place, *, listen: Address, status: Address, admin_socket: str, node_id: str, drain: Address | None = None
+) -> bytes:
     """The bootstrap file as canonical JSON.
 
-    listen: where clients come; status: probes, statistics and drain; admin_socket: path of the Unix socket that is the
-    only way to Envoy's admin interface; node_id: the router's name in logs.
+    listen: where clients come; status: probes and statistics; drain: where a pod's end is announced, if it is;
+    admin_socket: path of the Unix socket that is the only way to Envoy's admin interface; node_id: the router's name in
+    logs.
     """
+    listeners = [_listener(place, listen), hop_listener(), status_listener(place, status.host, status.port)]
+    if drain:
+        listeners.append(drain_listener(place, drain.host, drain.port))
     return canonical(
         {
             "node": {"id": node_id, "cluster": "turnout"},
@@ -56,11 +62,7 @@ def bootstrap(place: Place, *, listen: Address, status: Address, admin_socket: s
             "bootstrap_extensions": [EXTENSION],
             "overload_manager": {"resource_monitors": [_connection_limit()]},
             "static_resources": {
-                "listeners": [
-                    _listener(place, listen),
-                    hop_listener(),
-                    status_listener(place, status.host, status.port),
-                ],
+                "listeners": listeners,
                 "clusters": [_admin_cluster(admin_socket), hop_cluster(BREAKERS)],
             },
             "dynamic_resources": {"cds_config": source(place, "cds.json")},
