@@ -13,17 +13,31 @@ from turnout.infra.labels import Json, is_ours
 
 Find = Callable[[str], Json | None]
 
+AT_ONCE = 8
+"""Secrets written at one time; between two lots it is seen whether something is more urgent."""
+
 
 async def hand_out(
-    kube: Kube, applier: Applier, namespace: str, decision: Decision, uids: Mapping[str, str], find: Find
-) -> None:
-    """Write the Secret of each key that has a token and no conflict. Raises ClusterError.
+    kube: Kube,
+    applier: Applier,
+    decision: Decision,
+    uids: Mapping[str, str],
+    find: Find,
+    interrupted: Callable[[], bool],
+) -> bool:
+    """Write the Secret of each key that has a token and no conflict; False if interrupted. Raises ClusterError.
 
     uids: of the ScopedKeys, by name; find: a Secret as it is known now.
     """
+    namespace = decision.router.namespace
     refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
-    await asyncio.gather(*(_hand_out(kube, applier, namespace, state, uids[state.name], find) for state in ready))
+    for start in range(0, len(ready), AT_ONCE):
+        lot = ready[start : start + AT_ONCE]
+        await asyncio.gather(*(_hand_out(kube, applier, namespace, state, uids[state.name], find) for state in lot))
+        if interrupted() and start + AT_ONCE < len(ready):
+            return False
+    return True
 
 
 async def _hand_out(kube: Kube, applier: Applier, namespace: str, state: KeyState, uid: str, find: Find) -> None:

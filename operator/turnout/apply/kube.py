@@ -27,8 +27,9 @@ MERGE = "application/merge-patch+json"
 CHUNK = 500
 """Objects per page of a LIST. Source: kubectl's default."""
 TIMEOUT_S = 30
-THREADS = 16
-"""Requests at one time; the package blocks, so each needs a thread."""
+THREADS, STATUS_THREADS = 12, 4
+"""Requests at one time; the package blocks, so each needs a thread. Statuses have their own: a thousand must not stand
+in line before the end of a revoked key."""
 LONGEST_MESSAGE = 1_000
 _ERRORS: dict[int, type[ClusterError]] = {
     401: DeniedError,
@@ -88,10 +89,12 @@ class Kube:
         self._wrote = wrote
         self._api = ApiClient(configuration)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
+        self._status_threads = ThreadPoolExecutor(STATUS_THREADS, thread_name_prefix="kube-status")
 
     def close(self) -> None:
         """Wait for no request any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._status_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def list_all(self, kind: Kind, namespace: str = "") -> Listing:
         """All objects that we look at, of one namespace or of all, page by page."""
@@ -169,8 +172,9 @@ class Kube:
     async def _request(
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = ""
     ) -> bytes:
+        threads = self._status_threads if path.endswith("/status") else self._threads
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._blocking, method, path, query, body, content_type)
+        return await loop.run_in_executor(threads, self._blocking, method, path, query, body, content_type)
 
     def _blocking(self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> bytes:
         configuration = self._api.configuration
@@ -200,6 +204,7 @@ def connect(witness: Witness, wrote: Callable[[], None]) -> Kube:
     except config.ConfigException as error:
         raise ClusterError(f"no cluster to talk to: {error}") from None
     configuration.retries = 1
+    configuration.connection_pool_maxsize = THREADS + STATUS_THREADS
     return Kube(configuration, witness, wrote)
 
 

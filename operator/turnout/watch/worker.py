@@ -147,7 +147,7 @@ class Worker:
         progress = await self._publisher.settle(
             compiled.files.version,
             written=written,
-            interrupted=lambda: self.waker.pending,
+            interrupted=self._interrupted,
             hide=secrets_of(router) | secrets_of(self._previous),
         )
         if progress.rejection and self._quarantine.add(router, self._previous, progress.rejection):
@@ -170,13 +170,12 @@ class Worker:
             return  # interrupted: the run that follows knows more
         context = self._context
         self._context.metrics.programmed.labels(self.namespace).set(progress.done)
+        handed_out = not decision.wants_router
         if progress.done:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
-            await hand_out(context.kube, self._applier, self.namespace, decision, uids, self._secret)
-        if (
-            progress.done or not decision.wants_router
-        ):  # a Secret that is renamed must not go before the new one is there
+            handed_out = await hand_out(context.kube, self._applier, decision, uids, self._secret, self._interrupted)
+        if handed_out:  # a Secret that is renamed must not go before the new one is there
             await self._prune_consumers(decision)
         self.reporter.report(Outcome(decision, progress, self._quarantine.reasons))
         waits = [context.settings.resync_s]
@@ -216,6 +215,9 @@ class Worker:
         except (ValueError, KeyError):
             log.warning("namespace %s: Secret %s is of another version; starting without it", self.namespace, STATE)
             return None
+
+    def _interrupted(self) -> bool:
+        return self.waker.pending
 
     def _live(self, obj: Json) -> Json | None:
         return self._context.store.get(self.namespace, BY_NAME[obj["kind"]], obj["metadata"]["name"])

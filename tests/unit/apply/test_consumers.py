@@ -1,0 +1,66 @@
+"""Handing out tokens: to whom, and when not."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from harness.manifests import Manifest, key, snapshot
+from turnout.apply.consumers import AT_ONCE, hand_out
+from turnout.apply.kube import Kube
+from turnout.apply.objects import Applier
+from turnout.decide.build import decide
+from turnout.infra.labels import OURS
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+class Cluster:
+    """Secrets by name, as the API server has them; it knows some that the operator has not heard of yet."""
+
+    def __init__(self, **unheard_of: dict[str, Any]) -> None:
+        self.unheard_of = unheard_of
+        self.applied: list[str] = []
+
+    async def get(self, _kind: Any, _namespace: str, name: str) -> dict[str, Any] | None:
+        """The Secret as it is."""
+        return self.unheard_of.get(name)
+
+    async def apply(self, obj: dict[str, Any]) -> bool:
+        """The applier's."""
+        self.applied.append(obj["metadata"]["name"])
+        return True
+
+
+async def handed_out(cluster: Cluster, *keys: Manifest, interrupted: bool = False) -> list[str]:
+    """The Secrets that were written for these keys."""
+    decision = decide(snapshot(*keys), None, now=NOW)
+    uids = {k["metadata"]["name"]: "u" for k in keys}
+    kube, applier = cast("Kube", cluster), cast("Applier", cluster)
+    await hand_out(kube, applier, decision, uids, lambda _: None, lambda: interrupted)
+    return sorted(cluster.applied)
+
+
+async def test_living_keys_get_their_secret() -> None:
+    """Under the name that they ask for; dead ones get none."""
+    keys = [
+        key("app", secretName="billing"),
+        key("revoked", revoked=True),
+        key("old", expiresAt="2026-11-19T00:00:00Z"),
+    ]
+    assert await handed_out(Cluster(), *keys) == ["billing"]
+
+
+async def test_a_secret_made_a_moment_ago_by_somebody_else_is_not_taken_over() -> None:
+    """Server-side apply would; so the API server is asked first. One of ours may be written."""
+    cluster = Cluster(theirs={"metadata": {"name": "theirs"}}, ours={"metadata": {"name": "ours", "labels": OURS}})
+    assert await handed_out(cluster, key("theirs"), key("ours")) == ["ours"]
+
+
+async def test_two_keys_never_write_one_secret() -> None:
+    """The second has a conflict and is left out."""
+    assert await handed_out(Cluster(), key("a", secretName="s"), key("b", secretName="s")) == ["s"]
+
+
+async def test_something_urgent_goes_first() -> None:
+    """A thousand Secrets do not hold up the end of a revoked key; the rest follows in the next run."""
+    keys = [key(f"k{n}") for n in range(3 * AT_ONCE)]
+    assert len(await handed_out(Cluster(), *keys, interrupted=True)) == AT_ONCE
