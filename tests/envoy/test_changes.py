@@ -64,7 +64,7 @@ async def test_twenty_changes_under_load_fail_no_request(router: Router, trio: T
 
     answers = await while_loaded(router, change)
     assert set(answers) == {"200 one"}
-    assert answers.total() > 100
+    assert answers.total() > 40
     assert router.stats("http.router.downstream_cx_drain_close")["http.router.downstream_cx_drain_close"] == 0
 
 
