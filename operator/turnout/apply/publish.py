@@ -10,6 +10,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 
 from turnout.apply.kube import Kube
 from turnout.errors import ClusterError, ScrapeError
@@ -31,6 +32,8 @@ GIVE_UP_S = 10.0
 """Seconds after which the caller is told how far it came, and tries again later."""
 LOOK_S, LOOK_LATER_S = 0.03, 0.25
 """Seconds between two looks, in the first second and afterwards."""
+ANSWER_S = 1.0
+"""Seconds for a router to tell what it runs. A silent one must not keep a revoked key alive on the others."""
 LOG_LINES = 100
 _REJECTED = re.compile(r"rejected: (?P<why>.+)", re.IGNORECASE)
 
@@ -44,6 +47,7 @@ class Publisher:
         self._read = read
         self._pods = pods
         self._counts: dict[str, Mapping[str, int]] = {}
+        self._asked: set[str] = set()
         self._before: dict[str, Mapping[str, int]] = {}
         self._version = ""
 
@@ -58,7 +62,7 @@ class Publisher:
         """
         if version == self._version:
             return
-        if any(pod.life not in self._counts for pod in self._pods()):
+        if any(pod.life not in self._asked for pod in self._pods()):
             await self._states()
         self._version, self._before = version, dict(self._counts)
 
@@ -83,11 +87,12 @@ class Publisher:
             late = clock() - start
             if not behind or interrupted():
                 return progress
-            if refusing := self._refusing(version, states, ever=late > GIVE_UP_S):
-                reason = await self._reason(refusing, hide)
-                return Programmed(version, progress.routers, progress.running, rejection=reason)
+            if refusing := self._refusing(version, states, ever=False):
+                return replace(progress, rejection=await self._reason(refusing, hide))
             if late > GIVE_UP_S:
-                return progress
+                # An old refusal may explain it, but nobody is to blame on that ground.
+                old = self._refusing(version, states, ever=True)
+                return replace(progress, suspicion=await self._reason(old, hide)) if old else progress
             if pokes and late >= pokes[0]:
                 pokes.pop(0)
                 await self.poke(pod for pod in behind if states[pod])
@@ -109,12 +114,14 @@ class Publisher:
         pods = self._pods()
         states = dict(zip(pods, await asyncio.gather(*map(self._state, pods)), strict=True))
         self._counts = {pod.life: state.rejected for pod, state in states.items() if state}
+        self._asked = {pod.life for pod in pods}
         return states
 
     async def _state(self, pod: RouterPod) -> ConfigState | None:
         try:
-            return await self._read(pod)
-        except ScrapeError:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._read(pod)
+        except (ScrapeError, TimeoutError):
             return None
 
     async def _poke(self, pod: RouterPod) -> None:

@@ -93,7 +93,8 @@ def programmed(verdict: Verdict, progress: Programmed) -> Condition:
     if not progress.routers:
         return fails(kind, "NoRouterReady", "No router of this namespace is ready.")
     if not progress.done:
-        return fails(kind, "Pending", f"{progress.running} of {progress.routers} routers run it.")
+        behind = f" A router that is behind last refused: {progress.suspicion}" if progress.suspicion else ""
+        return fails(kind, "Pending", f"{progress.running} of {progress.routers} routers run it.{behind}")
     return holds(kind, "Programmed", "Every ready router runs " + ("the last good one." if verdict.stale else "it."))
 
 

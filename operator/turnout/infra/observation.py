@@ -70,6 +70,7 @@ class Programmed:
         routers: routers that take traffic.
         running: those of them that run the version.
         rejection: why a router refuses it, in Envoy's words; None if none does.
+        suspicion: what a router that is behind refused last, perhaps long ago, in Envoy's words.
         failure: why it did not even get as far as the routers; None if it did.
     """
 
@@ -77,6 +78,7 @@ class Programmed:
     routers: int
     running: int
     rejection: str | None = None
+    suspicion: str | None = None
     failure: str | None = None
 
     @property
