@@ -1,4 +1,4 @@
-"""/healthz and /metrics of the operator. Served by the operator's own event loop: if that hangs, so does /healthz."""
+"""/healthz, /readyz and /metrics of the operator, served by its own event loop: if that hangs, so do they."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +7,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from turnout.observe.metrics import Metrics
+
+LISTING = "listing"
+"""The work without which nothing else begins."""
 
 
 @dataclass
@@ -21,6 +24,7 @@ class Health:
     clock: Callable[[], float]
     _waiting_since: dict[str, float] = field(default_factory=dict)
     _last_success: float = 0.0
+    _finished: set[str] = field(default_factory=set)
 
     def begin(self, work: str) -> None:
         """There is work that was not there before."""
@@ -30,10 +34,16 @@ class Health:
         """It is done, so the operator works."""
         self._waiting_since.pop(work, None)
         self._last_success = self.clock()
+        self._finished.add(work)
 
     def forget(self, work: str) -> None:
         """It is not wanted any more."""
         self._waiting_since.pop(work, None)
+
+    @property
+    def ready(self) -> bool:
+        """Everything was listed once: the operator may read what it needs, and knows what there is."""
+        return LISTING in self._finished
 
     @property
     def stuck(self) -> bool:
@@ -48,11 +58,14 @@ async def serve(port: int, health: Health, metrics: Metrics) -> web.AppRunner:
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(status=503, text="stuck\n") if health.stuck else web.Response(text="ok\n")
 
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if health.ready else web.Response(status=503, text="nothing listed yet\n")
+
     async def show(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", show)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

@@ -10,7 +10,7 @@ import logging
 from turnout.apply.kube import Kube
 from turnout.errors import ClusterError
 from turnout.infra.kinds import WATCHED
-from turnout.observe.health import Health
+from turnout.observe.health import LISTING, Health
 from turnout.watch.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,11 @@ class Lister:
         pause: float = SOON_S
         while True:
             self._wanted.clear()
-            self._health.begin("listing")
+            self._health.begin(LISTING)
             if not await self._list_all():
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._health.done("listing")
+            self._health.done(LISTING)
             try:
                 await asyncio.wait_for(self._wanted.wait(), pause)
                 await asyncio.sleep(PAUSE_S)

@@ -78,6 +78,7 @@ class Worker:
                 self._failed(error)
             else:
                 self._failures = 0
+            finally:  # one that failed, too: restarting the operator would not help against what a cluster denies
                 self._context.health.done(self.namespace)
         self._context.health.forget(self.namespace)
 
@@ -110,7 +111,7 @@ class Worker:
         if not self._loaded:
             self._previous, self._loaded = self._load(), True
         while True:
-            snapshot = self._gatherer.snapshot()
+            snapshot, live = self._gatherer.snapshot(), self._secret(KEYRING)
             compiled = await self._compile_snapshot(snapshot)
             self._quarantine.review(compiled.decision.router)
             if self._quarantine.reasons:
@@ -119,7 +120,6 @@ class Worker:
             if not decision.mint and not decision.drop:
                 return compiled
             tokens = keyring.changed(snapshot.tokens, mint_for=decision.mint, drop=decision.drop, now=now())
-            live = self._context.store.get(self.namespace, SECRET, KEYRING)
             await keyring.save(self._context.kube, live, self.namespace, tokens)
 
     async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from turnout.observe import health
-from turnout.observe.health import Health
+from turnout.observe.health import LISTING, Health
 from turnout.observe.logs import JsonLines
 from turnout.observe.metrics import Metrics
 
@@ -55,6 +55,15 @@ async def test_healthz_and_metrics_are_served(unused_tcp_port: int) -> None:
             assert (await http.get("/healthz")).status_code == 503
     finally:
         await runner.cleanup()
+
+
+def test_it_is_ready_once_everything_was_listed() -> None:
+    """Before, it may lack rights or definitions; a finished run of one namespace says nothing about that."""
+    health = Health(10, lambda: 0.0)
+    health.done("ai")
+    assert not health.ready
+    health.done(LISTING)
+    assert health.ready
 
 
 def test_a_log_line_is_json_without_tokens(caplog: pytest.LogCaptureFixture) -> None:
