@@ -17,6 +17,7 @@ run: venv ## Serve manifests/samples/quickstart with three fake providers that y
 	@exec $(BIN)/turnout run manifests/samples/quickstart --fake-providers
 
 test: venv lint filter-test ## Everything: lint, the filter's own tests, pytest with a real Envoy and a real Kubernetes.
+	@.ci/need /usr/bin/curl:curl || { echo "the README's commands, which a test runs, need curl"; test -z "$$CI"; }
 	@$(BIN)/pytest
 
 lint: venv ## Style, types, and which layer may import which.

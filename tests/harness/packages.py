@@ -30,12 +30,17 @@ COMMANDS = {
     "openssl": "openssl",
     "nsenter": "util-linux",
     "mount": "mount",
+    "curl": "curl",
+    "pgrep": "procps",
     "/usr/lib/x86_64-linux-gnu/libc.a"
     if os.uname().machine == "x86_64"
     else "/usr/lib/aarch64-linux-gnu/libc.a": "libc6-dev",
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
 }
-"""What a node needs → the Debian package that has it."""
+"""What a node, and tests inside its namespaces, need → the Debian package that has it."""
+
+WITHOUT_NODE = ("ip", "openssl", "nsenter", "mount", "curl", "pgrep")
+"""What of it an API server alone, and tests beside it, need."""
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin"
 """A user's PATH often leaves out the sbin folders, where ip, nft and runc live."""
@@ -47,7 +52,7 @@ class HarnessError(Exception):
 
 def require_debian_packages(*, node: bool) -> None:
     """Install what is missing. Raises HarnessError if something is missing and cannot be installed."""
-    needed = COMMANDS if node else {c: p for c, p in COMMANDS.items() if c in ("ip", "openssl", "nsenter", "mount")}
+    needed = COMMANDS if node else {c: p for c, p in COMMANDS.items() if c in WITHOUT_NODE}
     missing = sorted(
         {
             package
