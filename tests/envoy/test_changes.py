@@ -15,7 +15,7 @@ import pytest
 from harness.asking import ask, burst, post
 from harness.manifests import Manifest, group, key, model, token
 from harness.providers import Trio
-from harness.router import Router, Serve, eventually
+from harness.router import SOURCES, Router, Serve, eventually
 from harness.wire import DONE, END, ROLE, Wire, chunk, stream
 
 SPEC = {"circuit": {"failures": 1000}}
@@ -244,3 +244,7 @@ def test_a_thousand_lanes_are_taken_quickly(serve: Serve, trio: Trio) -> None:
     router.publish(*groups, key("app"), *trio.secrets)
     eventually(lambda: ask(router.sdk(), "g99").model == "m990")
     assert len(router.lanes()) == 1000
+    assert router.process
+    open_files = [str(fd.readlink()) for fd in Path(f"/proc/{router.process.pid}/fd").iterdir()]
+    # One inotify instance for each watched file; Envoy aborts when the user's 128 are gone.
+    assert open_files.count("anon_inode:inotify") <= 2 * SOURCES

@@ -1,6 +1,7 @@
 """Delivery Complete: a stream is held until it is whole, so whatever breaks it is made good elsewhere."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -161,8 +162,16 @@ def test_failures_of_every_kind_reach_the_circuit(router: Router, client: openai
     assert router.lanes()["wire"]["failures"] == 0
 
 
-def test_many_at_once_are_all_made_good(router: Router, trio: Trio) -> None:
-    """Ten clients in a row on one worker, each with a stream that breaks in the middle: ten whole answers."""
-    trio.one.mode("cut:3")
-    answers: list[Answer] = [ask(router.sdk(), "both", stream=True) for _ in range(10)]
-    assert {(a.model, a.finish) for a in answers} == {("two", "stop")}
+@pytest.mark.parametrize("fault", ["cut:3", "stall:3", "hang", "error-event:2"])
+def test_many_at_once_are_all_made_good(router: Router, trio: Trio, fault: str) -> None:
+    """Twenty clients at once, each with a stream that breaks: twenty whole answers, after two attempts each."""
+    trio.one.mode(fault)
+    client = router.sdk()
+
+    def call(_: int) -> Answer:
+        return ask(client, "both", stream=True)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(call, range(20)))
+    assert {(a.model, a.finish, a.attempts) for a in answers} == {("two", "stop", 2)}
+    assert (len(trio.one.seen), len(trio.two.seen)) == (20, 20)

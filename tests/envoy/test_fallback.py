@@ -196,6 +196,13 @@ def test_a_short_retry_after_is_waited_out_on_a_model_alone(router: Router, trio
     assert float(seconds) <= time.monotonic() - started < float(seconds) + 2
 
 
+def test_openais_retry_after_in_milliseconds_is_understood(router: Router, wire: Wire) -> None:
+    """Finer than seconds, and it comes first where both are there; waited out in whole seconds."""
+    wire.answers = [whole({}, 429, retry_after_ms="300", retry_after="60")]
+    answer = ask(router.sdk(), "wire")
+    assert (answer.model, answer.attempts) == ("wire", 2)
+
+
 def test_a_short_retry_after_is_waited_out_once(router: Router, trio: Trio) -> None:
     """A model that is still at its limit afterwards is believed, and the client gets its 429."""
     trio.one.mode("429:0")

@@ -1,4 +1,4 @@
-"""The second listener: readiness, statistics, circuits and drain; nothing else, and nothing secret."""
+"""The listeners beside the clients': readiness, statistics and circuits; and drain. Nothing else, nothing secret."""
 
 import threading
 import time

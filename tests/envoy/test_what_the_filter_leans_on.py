@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from harness.asking import ask, code_of, post
-from harness.envoy import FILTER
+from harness.envoy import ENVOY, FILTER
 from harness.manifests import Manifest, group, key, model
 from harness.providers import Trio
 from harness.router import Router, eventually
@@ -37,6 +37,12 @@ def change_bootstrap(router: Router, change: Callable[[list[Any]], None]) -> Non
     listener = next(one for one in config["static_resources"]["listeners"] if one["name"] == "router")
     change(listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"])
     file.write_text(json.dumps(config))
+
+
+def test_envoy_is_of_the_version_that_was_proven() -> None:
+    """Another one needs another look at all that stands here and in test_changes, then this line may change."""
+    said = subprocess.run([ENVOY, "--version"], check=True, capture_output=True, text=True).stdout
+    assert "/1.40.0/" in said
 
 
 @pytest.mark.parametrize("cluster", ["right", "none"])
