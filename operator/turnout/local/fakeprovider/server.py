@@ -195,7 +195,7 @@ class FakeProvider:
                 self.control.raw = Raw(status, content_type, await request.read(), query.get("then", "end"))
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
-        return web.json_response(self.control.state())
+        return web.Response(text=json.dumps(self.control.state()) + "\n", content_type="application/json")
 
     async def _seen(self, request: web.Request) -> web.StreamResponse:
         seen = self.control.requests_seen()
