@@ -5,9 +5,13 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNUSED_S = 3 * 24 * 3600
+"""Seconds after which a folder that nobody asked for may go. Not at once: another checkout may be running from it."""
 
 
 def cache_dir() -> Path:
@@ -38,16 +42,18 @@ def folder(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The folder `name-key` in the cache, made by `make` on first use.
 
     `make` fills a temporary folder that is renamed when it is complete: a build cut in the middle leaves nothing that
-    looks finished, and what it left is removed by the next one. Older keys of the same name are removed too.
+    looks finished, and what it left is removed by the next one, with other keys of the name that nobody used for days.
     """
     base = cache_dir()
     done = base / f"{name}-{key}"
     if done.is_dir():
+        os.utime(done)
         return done
     with locked(base / f"{name}.lock"):
         if done.is_dir():
             return done
-        for stale in [*base.glob(f"{name}.part-*"), *base.glob(f"{name}-{'[0-9a-f]' * 16}")]:
+        others = [o for o in base.glob(f"{name}-{'[0-9a-f]' * 16}") if time.time() - o.stat().st_mtime > UNUSED_S]
+        for stale in [*base.glob(f"{name}.part-*"), *others]:
             shutil.rmtree(stale, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=f"{name}.part-", dir=base))
         try:

@@ -8,21 +8,19 @@ from and shared between images, so after an edit of the operator only one small 
 
 import hashlib
 import importlib.metadata
-import io
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.cache import cache_dir, folder, key_of
+from harness.oci import Image, Layer, write_layer, write_layout
 from harness.packages import HarnessError
 
 ROOT = Path(__file__).parents[2]
@@ -65,24 +63,17 @@ FORMAT = "2"
 """Raise when this file makes different layers from the same inputs."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One uncompressed tar in the cache and its digest, which is both blob digest and diff id."""
-
-    path: Path
-    digest: str
+def write_archive(target: BinaryIO, pause: Path) -> None:
+    """Write the archive with all images, of the tree as it is now, to a file or pipe. `pause`: the sandbox program."""
+    write_layout(target, _images(pause))
 
 
-def archive(pause: Path) -> Path:
-    """The archive with all images, made from the tree as it is now. `pause` is the compiled sandbox program."""
-    images = _images(pause)
-    key = key_of(
-        FORMAT, json.dumps([(name, config, [layer.digest for layer in layers]) for name, config, layers in images])
-    )
-    return folder("images", key, lambda into: _write_archive(into / "images.tar", images)) / "images.tar"
+def make_layers(pause: Path) -> None:
+    """Make what the cache lacks; seconds after an edit of the operator, half a minute the first time."""
+    _images(pause)
 
 
-def _images(pause: Path) -> list[tuple[str, dict[str, object], list[Layer]]]:
+def _images(pause: Path) -> list[Image]:
     path = "PATH=/usr/local/bin:/usr/bin:/bin"
     python = {"Env": [path, f"PYTHONPATH=/{SITE}", "PYTHONUNBUFFERED=1"], "User": USER, "WorkingDir": "/"}
     operator = [_system(), _python(), _dependencies(), _project()]
@@ -104,7 +95,7 @@ def _layer(name: str, key: str, fill: Callable[[Path], None]) -> Layer:
         with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=f"layer-{name}.part-") as staging:
             root = Path(staging)
             fill(root)
-            _write_layer(into / "layer.tar", root)
+            write_layer(into / "layer.tar", root)
         (into / "digest").write_text(hashlib.sha256((into / "layer.tar").read_bytes()).hexdigest())
 
     done = folder(f"layer-{name}", key_of(FORMAT, key), make)
@@ -266,77 +257,3 @@ def _libraries(files: list[Path]) -> list[Path]:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target)
-
-
-# --- archives ---
-
-
-def _write_layer(target: Path, root: Path) -> None:
-    """A tar with sorted names, no times and one owner: same files, same digest."""
-
-    def plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-        info.uid = info.gid = info.mtime = 0
-        info.uname = info.gname = ""
-        if info.isdir() and info.name != "tmp":
-            info.mode = 0o755
-        elif info.isfile():
-            info.mode = 0o755 if info.mode & 0o100 else 0o644
-        return info
-
-    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
-        for path in sorted(root.rglob("*")):
-            tar.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=plain)
-
-
-def _write_archive(target: Path, images: list[tuple[str, dict[str, object], list[Layer]]]) -> None:
-    """An OCI image layout as one tar: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md."""
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
-    written: set[str] = set()
-    with tarfile.open(target, "w") as tar:
-
-        def add(name: str, size: int, source: io.BufferedIOBase) -> None:
-            if name not in written:
-                info = tarfile.TarInfo(name)
-                info.size = size
-                tar.addfile(info, source)
-                written.add(name)
-
-        def blob(data: dict[str, object], media_type: str) -> dict[str, object]:
-            raw = json.dumps(data, sort_keys=True).encode()
-            digest = hashlib.sha256(raw).hexdigest()
-            add(f"blobs/sha256/{digest}", len(raw), io.BytesIO(raw))
-            return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(raw)}
-
-        oci = "application/vnd.oci.image"
-        index = []
-        for name, config, layers in images:
-            descriptors = []
-            for layer in layers:
-                with layer.path.open("rb") as source:
-                    add(f"blobs/sha256/{layer.digest}", layer.path.stat().st_size, source)
-                descriptors.append(
-                    {
-                        "mediaType": f"{oci}.layer.v1.tar",
-                        "digest": f"sha256:{layer.digest}",
-                        "size": layer.path.stat().st_size,
-                    }
-                )
-            rootfs = {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in layers]}
-            described = blob(
-                {"architecture": architecture, "os": "linux", "config": config, "rootfs": rootfs},
-                f"{oci}.config.v1+json",
-            )
-            manifest = blob(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": f"{oci}.manifest.v1+json",
-                    "config": described,
-                    "layers": descriptors,
-                },
-                f"{oci}.manifest.v1+json",
-            )
-            index.append({**manifest, "annotations": {"io.containerd.image.name": name}})
-        raw_index = json.dumps({"schemaVersion": 2, "manifests": index}).encode()
-        add("index.json", len(raw_index), io.BytesIO(raw_index))
-        layout = b'{"imageLayoutVersion": "1.0.0"}'
-        add("oci-layout", len(layout), io.BytesIO(layout))

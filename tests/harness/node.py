@@ -11,11 +11,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from harness import images
 from harness.control_plane import ADDRESS, ControlPlane
 from harness.namespace import CommandError
 
 PODS = "10.244.0.0/24"
 SOCKET = "/run/containerd.sock"
+CTR = ("ctr", "--address", SOCKET, "--namespace", "k8s.io")
 CGROUPS = Path("/sys/fs/cgroup")
 SYSCTLS = (
     "vm/overcommit_memory",
@@ -62,7 +64,7 @@ class Node:
         self.namespace, self.folder, self.data = control_plane.namespace, control_plane.folder, control_plane.data
         self.cgroup = f"turnout-test-{self.folder.name}"
 
-    def start(self, images: Path) -> None:
+    def start(self) -> None:
         """Start all and wait until the node is Ready. Raises CommandError, with the end of a log, if it never is."""
         make_cgroups(self.cgroup)
         containerd = self.namespace.start(
@@ -71,7 +73,7 @@ class Node:
         self._write("cni/10-pods.conflist", json.dumps(self._network()))
         self._controllers()
         self._wait(lambda: self.ctr("version"), "containerd", containerd)
-        self.ctr("images", "import", str(images))
+        self._import_images()
         kubelet = self.namespace.start(
             "kubelet",
             [
@@ -88,6 +90,17 @@ class Node:
             "kubelet",
             kubelet,
         )
+
+    def _import_images(self) -> None:
+        """Straight from the layers in the cache into containerd, with no archive on disk between."""
+        command = self.namespace.argv([*CTR, "images", "import", "-"])
+        importing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert importing.stdin is not None
+        with contextlib.suppress(BrokenPipeError), importing.stdin as pipe:
+            images.write_archive(pipe, self.binaries / "pause")
+        said = importing.stdout.read().decode() if importing.stdout else ""
+        if importing.wait():
+            raise CommandError([*CTR, "images", "import"], importing.returncode, "", said)
 
     def _controllers(self) -> None:
         """What needs no container runtime: it starts while images are imported."""
@@ -137,7 +150,7 @@ class Node:
 
     def ctr(self, *args: str) -> str:
         """Run containerd's own client; standard output."""
-        return self.namespace.run(["ctr", "--address", SOCKET, "--namespace", "k8s.io", *args])
+        return self.namespace.run([*CTR, *args])
 
     def _write(self, name: str, text: str) -> Path:
         path = self.folder / name

@@ -42,11 +42,11 @@ def node(plane: ControlPlane) -> Node:
         raise HarnessError(reason)
     require_debian_packages(node=True)
     programs = binaries.node()
-    with _timed("images"):
-        archive = images.archive(programs / "pause")
+    with _timed("image layers"):
+        images.make_layers(programs / "pause")
     added = Node(plane, programs)
     with _timed("node"):
-        added.start(archive)
+        added.start()
     return added
 
 
