@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUST := /usr/bin/rustc:rustc /usr/bin/cargo:cargo /usr/bin/wasm-ld-14:lld-14 \
-	/usr/lib/rustlib/wasm32-unknown-unknown:libstd-rust-dev-wasm32
+	/usr/lib/rustlib/wasm32-unknown-unknown:libstd-rust-dev-wasm32 \
+	/usr/bin/clang-14:clang-14 /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux:libclang-rt-14-dev
 FILTER := operator/turnout/filter
 
 .DEFAULT_GOAL := help
@@ -29,10 +30,12 @@ lint: venv ## Style, types, and which layer may import which.
 format: venv ## Format the Python code.
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-filter-test: ## The Wasm filter: built anew and compared byte for byte, and its native tests.
+filter-test: ## The Wasm filter: built anew and compared byte for byte, its native tests, 20 seconds of fuzzing.
 	@.ci/need $(RUST) || { echo "left out: the filter's own tests need Debian 12's Rust"; test -z "$$CI"; exit; }; \
 	mkdir -p target && $(FILTER)/build.sh target/turnout.wasm && cmp target/turnout.wasm $(FILTER)/turnout.wasm && \
-	RUSTC=/usr/bin/rustc /usr/bin/cargo test --quiet --offline --manifest-path $(FILTER)/Cargo.toml --target-dir target
+	RUSTC=/usr/bin/rustc /usr/bin/cargo test --quiet --offline --manifest-path $(FILTER)/Cargo.toml --target-dir target && \
+	{ $(FILTER)/fuzz.sh 20 target/fuzz >target/fuzz.log 2>&1 || { tail -40 target/fuzz.log; exit 1; }; } && \
+	grep stat::number_of_executed_units target/fuzz.log
 
 crds: venv ## Write crds/*.yaml anew, after a change of operator/turnout/api.
 	@$(BIN)/turnout crds -o crds
