@@ -45,6 +45,7 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
     if len(admin.encode()) > LONGEST_SOCKET_PATH:
         raise UsageError(f"{admin} is too long for a socket; choose an OUTPUT with a shorter path")
     try:
+        Home(output).claim()
         place = Place(str(home.save_filter()), str(home.path / "xds"), ca_bundle())
         version = _write(found, home, Home(folder / FOLDER), choose_namespace(found, namespace, folder), place, listen)
         config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled")

@@ -28,12 +28,10 @@ def write(path: Path, content: bytes) -> bool:
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, which only we can look into."""
+    """Make a folder, and those above it that are missing, which only we can look into. One that exists stays as is."""
     if not path.parent.is_dir():
         private_folder(path.parent)
     path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    if path.stat().st_mode & 0o077:
-        path.chmod(PRIVATE_FOLDER)
 
 
 def prune(folder: Path, keep: set[str], suffix: str) -> None:
@@ -64,5 +62,5 @@ def swap(folder: Path, version: str, content: Mapping[str, bytes]) -> None:
     temporary.symlink_to(new.name)
     temporary.replace(link)
     for other in folder.iterdir():
-        if other.is_dir() and not other.is_symlink() and other != new:
+        if other.name.startswith("..") and other.is_dir() and not other.is_symlink() and other != new:
             shutil.rmtree(other, ignore_errors=True)

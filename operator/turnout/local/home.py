@@ -7,6 +7,7 @@ It holds:
     keyring.json            issued tokens: the operator's Secret turnout-keyring
     state                   the last good configuration: its Secret turnout-state
     bootstrap.json, turnout.wasm, xds/   what Envoy reads; envoy.log: what it says
+    .made-by-turnout        without it, a folder that is not empty is somebody else's, and is left alone
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from turnout.infra.objects import secret
 from turnout.local import files
 
 FOLDER = ".turnout"
+MARKER = ".made-by-turnout"
 PLURALS = {kind.name: kind.plural for kind in RESOURCES}
 
 
@@ -42,10 +44,27 @@ class Home:
         self.path = path
         self._lock: int | None = None
 
+    def claim(self) -> None:
+        """Make the folder, unless it is there and ours: things in it will be overwritten and deleted.
+
+        Raises UsageError if it is not ours, OSError if it cannot be made.
+        """
+        if self.path.is_symlink():
+            raise UsageError(f"{self.path} is a symbolic link; it must be a folder")
+        files.private_folder(self.path)
+        entries = list(self.path.iterdir())
+        if entries and not (self.path / MARKER).is_file():
+            raise UsageError(f"{self.path} holds files that are not Turnout's; it must be new or empty")
+        if link := next((path for path in (*entries, *self.path.glob("status/*")) if path.is_symlink()), None):
+            raise UsageError(f"{link} is a symbolic link, which is not Turnout's")
+        if self.path.stat().st_mode & 0o022:
+            raise UsageError(f"others can write to {self.path}; take that right away: chmod go-w")
+        files.write(self.path / MARKER, b"Turnout made this folder; it overwrites and deletes what is in it.\n")
+
     def acquire(self) -> None:
         """Make the folder and take it for this process. Raises UsageError if another has it, or it cannot be made."""
         try:
-            files.private_folder(self.path)
+            self.claim()
             files.write(self.path / ".gitignore", b"*\n")
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE_FILE)
         except OSError as error:

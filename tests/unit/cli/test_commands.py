@@ -99,6 +99,51 @@ def test_compile_writes_what_envoy_takes(tmp_path: Path) -> None:
     assert (out / "keys" / "demo.env").stat().st_mode & 0o077 == 0
 
 
+def test_compile_leaves_alone_what_it_did_not_make(tmp_path: Path) -> None:
+    """A folder with somebody else's files is refused in one line; nothing in it is deleted, nor its mode changed."""
+    out = tmp_path / "out"
+    theirs = [out / name for name in ("secrets/production.yaml", "keys/mine.env", "xds/mine/notes")]
+    for path in theirs:
+        path.parent.mkdir(parents=True)
+        path.write_text("theirs")
+    out.chmod(0o755)
+    done = call("compile", QUICKSTART, "-o", out)
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: {out} holds files that are not Turnout's; it must be new or empty\n"
+    assert [path.read_text() for path in theirs] == ["theirs"] * 3
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+def test_compile_follows_no_link(tmp_path: Path) -> None:
+    """Neither in place of the folder, nor in one that it made before."""
+    elsewhere, out, link = tmp_path / "elsewhere", tmp_path / "out", tmp_path / "link"
+    elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    done = call("compile", QUICKSTART, "-o", link)
+    assert (done.exit_code, done.stderr) == (2, f"Error: {link} is a symbolic link; it must be a folder\n")
+    assert call("compile", QUICKSTART, "-o", out).exit_code == 0
+    (out / "secrets").rename(tmp_path / "moved")
+    (out / "secrets").symlink_to(elsewhere)
+    (elsewhere / "production.yaml").write_text("theirs")
+    done = call("compile", QUICKSTART, "-o", out)
+    assert (done.exit_code, done.stderr) == (2, f"Error: {out}/secrets is a symbolic link, which is not Turnout's\n")
+    assert [path.name for path in elsewhere.iterdir()] == ["production.yaml"]
+
+
+def test_compile_fills_an_empty_folder_and_leaves_its_mode(tmp_path: Path) -> None:
+    """Whoever made it chose who may look into it; what is put there is private. Others must not write there."""
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o777)
+    done = call("compile", QUICKSTART, "-o", out)
+    assert (done.exit_code, done.stderr) == (2, f"Error: others can write to {out}; take that right away: chmod go-w\n")
+    assert not list(out.iterdir())
+    out.chmod(0o755)
+    assert call("compile", QUICKSTART, "-o", out).exit_code == 0
+    assert out.stat().st_mode & 0o777 == 0o755
+    assert (out / "keys").stat().st_mode & 0o077 == 0
+
+
 def test_compile_refuses_mistakes(tmp_path: Path) -> None:
     """It prints them as `check` does, and writes nothing."""
     (tmp_path / "a.yaml").write_text(

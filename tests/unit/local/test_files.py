@@ -71,6 +71,22 @@ def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         Home(tmp_path / ".turnout").acquire()
 
 
+def test_a_home_is_never_somebody_else_s_folder(tmp_path: Path) -> None:
+    """A repository that one cloned may bring a link, or a folder, of that name."""
+    (tmp_path / "src").mkdir(mode=0o755)
+    (tmp_path / "src" / "theirs").write_text("theirs")
+    home = tmp_path / ".turnout"
+    home.symlink_to("src")
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        Home(home).acquire()
+    home.unlink()
+    (tmp_path / "src").rename(home)
+    with pytest.raises(UsageError, match="holds files that are not Turnout's"):
+        Home(home).acquire()
+    assert [path.name for path in home.iterdir()] == ["theirs"]
+    assert mode(home) == 0o755
+
+
 def test_keys_are_handed_out_and_taken_back(tmp_path: Path) -> None:
     """Living keys have an .env file and a Secret; dead and deleted ones have neither."""
     home = Home(tmp_path)
