@@ -35,8 +35,11 @@ def compile_manifests(
     place: Place,
     now: datetime,
 ) -> Result:
-    """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC."""
-    chosen = [m for m in manifests if m.kind in KINDS or m.kind == "Secret"]
+    """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC.
+
+    A Secret with a variable that is not set is as good as missing: no provider shall be sent a placeholder.
+    """
+    chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
         state = snapshot(chosen, namespace, tokens=tokens, generations=generations)
         compiled = compile_namespace(state, previous, now=now, place=place)

@@ -18,6 +18,8 @@ from turnout.local.documents import Document, Mistake
 DEFAULT_NAMESPACE = "default"
 
 UNSET = b"unset"
+"""In place of a value whose variable is not set, so that references can be checked; compiling leaves such Secrets out.
+"""
 
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """${NAME}, and $${NAME} for one that shall stay as it is."""
@@ -31,6 +33,7 @@ class Manifest:
         namespace: as written; empty if it names none.
         valid: whether the API server would take it.
         data: of a Secret, decoded.
+        complete: of a Secret, whether every variable in it is set.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class Manifest:
     document: Document
     valid: bool = True
     data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    complete: bool = True
 
     @property
     def spec(self) -> Any:
@@ -147,8 +151,8 @@ def _resource(document: Document, found: Manifests) -> Manifest | None:
     found.mistakes += wrong
     meta = raw.get("metadata")
     name = meta.get("name") if isinstance(meta, Mapping) else None
-    if not isinstance(name, str):
-        found.lost += 1
+    if not isinstance(name, str) or any(one.field == "metadata.name" for one in wrong):
+        found.lost += 1  # a wrong name must not become a path
         return None
     return Manifest(raw["kind"], name, _namespace(meta), document, valid=not wrong)
 
@@ -161,6 +165,7 @@ def _secret(document: Document, environment: Mapping[str, str], found: Manifests
         return None
     data: dict[str, bytes] = {}
     wrong: list[Mistake] = []
+    unset: list[Mistake] = []
     for where, decode in (("data", _from_base64), ("stringData", _from_text)):
         entries = raw.get(where) or {}
         if not isinstance(entries, Mapping):
@@ -171,13 +176,14 @@ def _secret(document: Document, environment: Mapping[str, str], found: Manifests
             try:
                 data[str(key)] = decode(value, environment)
             except _UnsetError as error:
-                found.unset.append(document.mistake(path, str(error)))
+                unset.append(document.mistake(path, str(error)))
                 data[str(key)] = UNSET
             except ValueError as error:
                 wrong.append(document.mistake(path, str(error)))
     found.mistakes += wrong
+    found.unset += unset
     found.lost += bool(wrong)
-    return Manifest("Secret", meta["name"], _namespace(meta), document, data=data)
+    return Manifest("Secret", meta["name"], _namespace(meta), document, data=data, complete=not unset)
 
 
 def _namespace(meta: Any) -> str:

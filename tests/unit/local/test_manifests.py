@@ -1,5 +1,7 @@
 """Documents → manifests: kinds, Secrets with variables, Lists, duplicates."""
 
+import pytest
+
 from turnout.local.documents import read
 from turnout.local.manifests import Manifests, classify, without_duplicates
 
@@ -91,3 +93,12 @@ def test_a_wrong_version_is_a_mistake() -> None:
     found = sort(KEY.replace("v1alpha1", "v1"))
     assert [m.field for m in found.mistakes] == ["apiVersion"]
     assert not found.manifests[0].valid
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "a/b", "..", "A", "''"])
+def test_an_object_whose_name_is_wrong_is_none(name: str) -> None:
+    """Its name would become a path in DIR/.turnout; it is told, and its file counts as it last did."""
+    found = sort(KEY.replace("name: k", f"name: {name}"))
+    assert found.manifests == []
+    assert found.lost == 1
+    assert [m.field for m in found.mistakes] == ["metadata.name"]
