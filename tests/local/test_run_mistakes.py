@@ -34,6 +34,19 @@ def refusal(process: "subprocess.Popen[str]") -> str:
     return lines[0]
 
 
+def add_what_envoy_refuses(laptop) -> str:
+    """Put a group with a damaged CA beside the good one; the line that tells of it."""
+    good = (laptop.folder / "group.yaml").read_text()
+    laptop.write("ca.yaml", DAMAGED_CA)
+    laptop.write(
+        "other.yaml",
+        good.replace("name: assistant", "name: other").replace(
+            'baseURL: "http://127.0.0.1', 'caSecretRef: {name: ca, key: ca.crt}, baseURL: "https://127.0.0.1'
+        ),
+    )
+    return str(laptop.said("Envoy refuses"))
+
+
 def test_a_folder_that_is_not_there(laptop) -> None:
     """The line names the folder."""
     laptop.folder = laptop.folder / "nowhere"
@@ -144,14 +157,8 @@ def test_one_broken_object_does_not_hold_up_the_others(running) -> None:
 def test_what_envoy_refuses_is_taken_back(running) -> None:
     """Envoy's own words are told in one line, and the last good configuration goes on, also after a restart."""
     good = (running.folder / "group.yaml").read_text()
-    running.write("ca.yaml", DAMAGED_CA)
-    running.write(
-        "other.yaml",
-        good.replace("name: assistant", "name: other").replace(
-            'baseURL: "http://127.0.0.1', 'caSecretRef: {name: ca, key: ca.crt}, baseURL: "https://127.0.0.1'
-        ),
-    )
-    line = running.said("Envoy refuses the change")
+    line = add_what_envoy_refuses(running)
+    assert f"{running.folder}/other.yaml:1: " in line
     assert "certificate" in line.lower()
     assert running.ask()[1] == "first"
     (running.folder / "other.yaml").unlink()
@@ -159,6 +166,22 @@ def test_what_envoy_refuses_is_taken_back(running) -> None:
     running.write("group.yaml", good.replace('output: "2"', 'output: "3"'))
     running.said("applied in")
     assert running.ask()[1] == "first"
+
+
+def test_what_envoy_refuses_holds_up_nothing_else(running) -> None:
+    """A key that is deleted beside it ends at once; the group that is to blame says so in its status."""
+    assert running.ask()[1] == "first"
+    add_what_envoy_refuses(running)
+    with running.sdk() as sdk:
+        assert sdk.models.list().data
+        (running.folder / "key.yaml").unlink()
+        running.said("applied in")
+        with pytest.raises(openai.AuthenticationError):
+            sdk.models.list()
+    assert not (running.home / "keys" / "app.env").exists()
+    statuses = running.home / "status" / "modelgroups"
+    assert "reason: Rejected" in (statuses / "other.yaml").read_text()
+    assert "reason: Rejected" not in (statuses / "assistant.yaml").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

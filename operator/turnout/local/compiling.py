@@ -7,6 +7,7 @@ from datetime import datetime
 from turnout.api.problems import KINDS
 from turnout.apply import keyring
 from turnout.decide.ir import Router
+from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot, Token
 from turnout.local.directory import Generations, snapshot
 from turnout.local.manifests import Manifest
@@ -34,15 +35,21 @@ def compile_manifests(
     previous: Router | None,
     place: Place,
     now: datetime,
+    quarantine: Quarantine | None = None,
 ) -> Result:
     """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC.
 
     A Secret with a variable that is not set is as good as missing: no provider shall be sent a placeholder.
+    quarantine: groups that Envoy refused before; those that have changed since are let go.
     """
     chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
         state = snapshot(chosen, namespace, tokens=tokens, generations=generations)
         compiled = compile_namespace(state, previous, now=now, place=place)
+        if quarantine is not None:
+            quarantine.review(compiled.decision.router)
+            if quarantine.reasons:
+                compiled = compile_namespace(quarantine.apply(state), previous, now=now, place=place)
         decision = compiled.decision
         if not (decision.mint or decision.drop):
             return Result(state, compiled, tokens)

@@ -16,9 +16,11 @@ QUIET_S = 0.05
 """Seconds without a further change before a change counts: a file that is being written is read when it is whole."""
 
 
-async def edits(directory: Directory) -> AsyncIterator[None]:
-    """One item for each change; never ends. A directory that cannot be read has not changed until it can be again."""
-    before = directory.fingerprint()
+async def edits(directory: Directory, before: object) -> AsyncIterator[None]:
+    """One item for each change since the fingerprint `before`; never ends.
+
+    A directory that cannot be read has not changed until it can be again.
+    """
     while True:
         await asyncio.sleep(LOOK_S)
         try:

@@ -15,6 +15,7 @@ import httpx
 from turnout.api.problems import KINDS
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router
+from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import ScrapeError, UsageError
@@ -65,6 +66,9 @@ class Engine:
         self._state = Snapshot(settings.namespace)
         self._decision: Decision | None = None
         self._progress = Programmed("", 0, 0)
+        self._quarantine = Quarantine()
+        self._refused = False
+        self._refusals: Mapping[str, int] = {}
 
     @property
     def router(self) -> Router:
@@ -85,6 +89,7 @@ class Engine:
             previous=self._previous,
             place=self._settings.place,
             now=datetime.now(UTC),
+            quarantine=self._quarantine,
         )
         if result.tokens != self._tokens:
             self._home.save_tokens(self._settings.namespace, result.tokens)
@@ -93,8 +98,13 @@ class Engine:
         return result.compiled
 
     def mistakes(self, compiled: Compiled) -> list[Mistake]:
-        """What decide found wrong with what was compiled last, at its lines."""
-        return findings(compiled.decision.verdicts, self._state, objects(self._manifests))
+        """What decide found wrong with what was compiled last, and what Envoy refused of it, at its lines."""
+        documents = objects(self._manifests)
+        refused = [
+            documents["ModelGroup", name].mistake("", f"Envoy refuses ModelGroup '{name}': {why}")
+            for name, why in self._quarantine.reasons.items()
+        ]
+        return [*findings(compiled.decision.verdicts, self._state, documents), *refused]
 
     def runs(self, compiled: Compiled) -> bool:
         """Whether Envoy runs this already."""
@@ -113,7 +123,9 @@ class Engine:
         """
         before = self._published
         starting = not self._envoy.running
-        rejected: Mapping[str, int] = {} if starting else (await self._config()).rejected
+        if not starting:
+            await self._config()
+        rejected = self._refusals
         files.swap(self._folder, compiled.files.version, compiled.files.data)
         if starting:
             await self._envoy.start()
@@ -128,6 +140,11 @@ class Engine:
         self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
         return self._progress
 
+    def hold(self, compiled: Compiled) -> bool:
+        """After a refusal, keep back the groups that may be to blame; whether compiling again leads on."""
+        why = self._progress.rejection
+        return self._refused and why is not None and self._quarantine.add(compiled.decision.router, self._previous, why)
+
     def expired(self) -> bool:
         """Whether a key has died since it was decided about: the router refuses it by itself, but its files stay."""
         keys = self._decision.keys if self._decision else ()
@@ -137,7 +154,8 @@ class Engine:
     def write_statuses(self, seen: Observation) -> None:
         """Bring DIR/.turnout/status up to date."""
         if self._decision is not None:
-            report = Report(self._settings.namespace, self._settings.url, self._decision, self._progress, seen)
+            reasons = self._quarantine.reasons
+            report = Report(self._settings.namespace, self._settings.url, self._decision, self._progress, seen, reasons)
             write_statuses(self._home, report, self._manifests)
 
     @property
@@ -148,13 +166,16 @@ class Engine:
         version = compiled.files.version
         clock = asyncio.get_running_loop().time
         deadline = clock() + patience_s
+        self._refused = False
         while clock() < deadline:
             if not self._envoy.running:
                 raise UsageError(f"Envoy ended: {self._envoy.last_words()} (all of it: {self._envoy.log_file})")
             state = await self._config()
             if state.runs(version):
                 return Programmed(version, 1, 1)
-            if state.rejects(version, before) or (not state.versions and self._rejection(compiled)):
+            unheard = self._published is None and not state.versions and self._rejection(compiled) is not None
+            if unheard or state.rejects(version, before):
+                self._refused = True
                 break
             await asyncio.sleep(LOOK_S)
         why = self._rejection(compiled) or f"not taken up within {patience_s:g} s"
@@ -162,9 +183,11 @@ class Engine:
 
     async def _config(self) -> ConfigState:
         try:
-            return await read_config(self._http, self._envoy.url)
+            state = await read_config(self._http, self._envoy.url)
         except ScrapeError:
             return ConfigState({}, {})
+        self._refusals = state.rejected
+        return state
 
     def _rejection(self, compiled: Compiled) -> str | None:
         """Envoy's words about what it refuses; None while it has said nothing."""

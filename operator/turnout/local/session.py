@@ -71,6 +71,7 @@ class Session:
         self.mistakes: set[Mistake] = set()
         self.fakes = self._make_fakes()
         self._directory = Directory(options.folder, os.environ)
+        self._before = self._directory.fingerprint()  # a change while Envoy starts is one too
         self._found = self._directory.load()
         refuse_mistakes(self._found, options.folder)
         self._namespace = choose_namespace(self._found, options.namespace, options.folder)
@@ -151,7 +152,7 @@ class Session:
         await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self))
 
     async def _edits(self) -> None:
-        async for _ in edits(self._directory):
+        async for _ in edits(self._directory, self._before):
             await self._take_up()
 
     async def _take_up(self) -> None:
@@ -166,21 +167,31 @@ class Session:
 
     async def _apply(self, found: Manifests) -> None:
         start = asyncio.get_running_loop().time()
-        compiled = self._engine.compile(self._mine(found))
-        self._tell_mistakes(found, compiled)
-        await self._adjust_fakes(compiled)
+        mine = self._mine(found)
+        for _ in range(1 + sum(manifest.kind == "ModelGroup" for manifest in mine)):
+            compiled = self._engine.compile(mine)
+            self._tell_mistakes(found, compiled)
+            await self._adjust_fakes(compiled)
+            if not await self._refused(compiled, start):
+                break
+        self._write_statuses()
+
+    async def _refused(self, compiled: Compiled, start: float) -> bool:
+        """Have Envoy run it. True if Envoy refuses a group, without whose change everything is to be compiled again."""
         if self._engine.runs(compiled):
             self._engine.adopt(compiled)
-        else:
-            progress = await self._engine.publish(compiled)
-            router = compiled.decision.router
-            if progress.done:
-                took = asyncio.get_running_loop().time() - start
-                keys = len({key.name for key in router.keys})
-                log.info("applied in %.2f s: %d groups, %d keys", took, len(router.groups), keys)
-            else:
-                log.error("Envoy refuses the change, the last good one stays: %s", progress.rejection)
-        self._write_statuses()
+            return False
+        progress = await self._engine.publish(compiled)
+        if not progress.done:
+            if self._engine.hold(compiled):
+                return True
+            log.error("Envoy refuses the change, the last good one stays: %s", progress.rejection)
+            return False
+        took = asyncio.get_running_loop().time() - start
+        router = compiled.decision.router
+        keys = len({key.name for key in router.keys})
+        log.info("applied in %.2f s: %d groups, %d keys", took, len(router.groups), keys)
+        return False
 
     async def _adjust_fakes(self, compiled: Compiled) -> None:
         try:

@@ -14,6 +14,7 @@ from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router, dump, load
+from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
@@ -27,7 +28,6 @@ from turnout.infra.redaction import secrets_of
 from turnout.observe.scrape import base_url, read_config
 from turnout.watch.context import Context, now
 from turnout.watch.gather import Gatherer
-from turnout.watch.quarantine import Quarantine
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace

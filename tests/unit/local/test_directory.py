@@ -1,11 +1,13 @@
 """A directory: which files count, what is remembered of them, and snapshots."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from turnout.errors import UsageError
 from turnout.local.directory import Directory, choose_namespace, snapshot
+from turnout.local.edits import edits
 from turnout.local.manifests import Manifests
 
 KEY = """\
@@ -78,6 +80,19 @@ def test_a_change_changes_the_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("b")
     assert directory.fingerprint() == seen[-1]
     assert len(set(seen)) == 3
+
+
+def test_a_change_before_the_first_look_is_one(tmp_path: Path) -> None:
+    """Somebody edits a file while Envoy starts."""
+    directory = Directory(tmp_path, {})
+    before = directory.fingerprint()
+    (tmp_path / "a.yaml").write_text("a: 1")
+
+    async def first() -> None:
+        async for _ in edits(directory, before):
+            return
+
+    asyncio.run(asyncio.wait_for(first(), 5))
 
 
 def test_one_namespace_is_served(tmp_path: Path) -> None:

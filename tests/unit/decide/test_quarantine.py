@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from harness.manifests import Manifest, group, model, snapshot
 from turnout.decide.build import decide
 from turnout.decide.ir import Router
-from turnout.watch.quarantine import Quarantine
+from turnout.decide.quarantine import Quarantine
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 A, A2 = group("a", model("m", "http://a/v1")), group("a", model("m", "http://a2/v1"))
