@@ -6,14 +6,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
+
+from harness.router import eventually
 
 TURNOUT = Path(sys.prefix) / "bin" / "turnout"
 START_S = 30.0
@@ -57,15 +58,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def eventually(check: Callable[[], Any], *, within: float = 10.0, why: str = "it never came true") -> Any:
-    """The first true value of check, asked again and again. Raises AssertionError after `within` seconds."""
-    deadline = time.monotonic() + within
-    while not (value := check()):
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
-    return value
 
 
 class Laptop:

@@ -266,3 +266,25 @@ def test_a_long_path(laptop, tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     laptop.folder = laptop.folder.rename(deep / "f")
     assert laptop.start().ask()[1] == "first"
+
+
+def test_one_of_several_namespaces(laptop) -> None:
+    """Somebody must choose; mistakes of the others do not matter then."""
+    group = (laptop.folder / "group.yaml").read_text()
+    for name in ("a", "b"):
+        laptop.write(f"{name}.yaml", group.replace("{name: assistant}", f"{{name: assistant, namespace: {name}}}"))
+    (laptop.folder / "group.yaml").unlink()
+    for name, text in (("key", "name: app"), ("secrets", "name: first"), ("secrets", "name: second")):
+        path = laptop.folder / f"{name}.yaml"
+        laptop.write(path.name, path.read_text().replace(f"{{{text}}}", f"{{{text}, namespace: b}}"))
+    assert "holds the namespaces a, b; choose one with --namespace" in refusal(laptop.spawn())
+    assert laptop.start("--namespace", "b").ask()[1] == "first"
+
+
+def test_a_changed_credential_reaches_the_provider(running) -> None:
+    """Within seconds, as in a cluster."""
+    secrets = (running.folder / "secrets.yaml").read_text()
+    running.write("secrets.yaml", secrets.replace("${FIRST_KEY}", "credential-three"))
+    running.said("applied in")
+    assert running.ask()[1] == "first"
+    assert running.seen("first")[-1]["headers"]["authorization"] == "Bearer credential-three"

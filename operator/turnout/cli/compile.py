@@ -9,12 +9,12 @@ from turnout.cli.check import load
 from turnout.cli.types import address
 from turnout.errors import UsageError
 from turnout.local import files
-from turnout.local.checks import all_mistakes
+from turnout.local.checks import reference_mistakes
 from turnout.local.compiling import compile_manifests
 from turnout.local.directory import choose_namespace
 from turnout.local.envoy import base_url, ca_bundle
 from turnout.local.home import FOLDER, Home
-from turnout.local.manifests import Manifests
+from turnout.local.manifests import Manifest
 from turnout.xds.bootstrap import Address, bootstrap
 from turnout.xds.place import Place
 
@@ -35,7 +35,9 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
     credentials, and only you can read them.
     """
     found = load(folder)
-    mistakes = [*found.unset, *all_mistakes(found, now=datetime.now(UTC))]
+    chosen = choose_namespace(found, namespace, folder)
+    mine = found.within(chosen, alone=len(found.namespaces) < 2)
+    mistakes = [*found.unset, *found.mistakes, *reference_mistakes(mine, chosen, now=datetime.now(UTC))]
     for mistake in mistakes:
         click.echo(str(mistake))
     if mistakes:
@@ -47,7 +49,7 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
     try:
         Home(output).claim()
         place = Place(str(home.save_filter()), str(home.path / "xds"), ca_bundle())
-        version = _write(found, home, Home(folder / FOLDER), choose_namespace(found, namespace, folder), place, listen)
+        version = _write(mine, home, Home(folder / FOLDER), chosen, place, listen)
         config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled")
         files.write(home.path / "bootstrap.json", config)
     except OSError as error:
@@ -55,10 +57,10 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
     click.echo(f"{output}: version {version[:12]}; run it with: envoy -c {output / 'bootstrap.json'}")
 
 
-def _write(found: Manifests, home: Home, running: Home, namespace: str, place: Place, listen: Address) -> str:
+def _write(mine: list[Manifest], home: Home, running: Home, namespace: str, place: Place, listen: Address) -> str:
     """Write keys and xDS files; the version. running: the folder of `turnout run`, whose keys are the ones in use."""
     result = compile_manifests(
-        found.within(namespace, alone=len(found.namespaces) < 2),
+        mine,
         namespace,
         tokens={**home.tokens(), **running.tokens()},
         generations={},

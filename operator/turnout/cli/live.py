@@ -64,7 +64,7 @@ class LiveView:
         mistakes = len(session.mistakes)
         if mistakes:
             log.append(Text(f"{mistakes} mistake{'s' * (mistakes > 1)} in {session.options.folder}", "red"))
-        return Group(*tables, *log, _keys(session))
+        return Group(_keys(session), *tables, *log)  # keys first: what does not fit is cut off at the end
 
 
 def fake_members(session: Session) -> list[Member]:

@@ -1,6 +1,7 @@
 """How `turnout run` shows itself without a terminal, and what it says at its start in either case."""
 
 import asyncio
+import contextlib
 import logging
 import shlex
 import sys
@@ -55,10 +56,10 @@ class Plain:
 
     def ready(self, session: Session) -> None:
         """Say so, for people and for scripts that wait for it."""
-        click.echo(f"ready {session.url}")
-        if session.options.fake_providers:
-            click.echo(f"\n{hints(session)}")
-        sys.stdout.flush()
+        more = f"\n\n{hints(session)}" if session.options.fake_providers else ""
+        with contextlib.suppress(BrokenPipeError):  # whoever waited for the first line may be gone
+            click.echo(f"ready {session.url}{more}")
+            sys.stdout.flush()
 
     async def run(self, session: Session) -> None:  # noqa: ARG002  (Display)
         """Nothing to do: what happens is logged."""

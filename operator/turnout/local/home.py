@@ -68,7 +68,7 @@ class Home:
             files.write(self.path / ".gitignore", b"*\n")
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE_FILE)
         except OSError as error:
-            raise UsageError(f"{error.filename or self.path} cannot be written: {error.strerror}") from error
+            raise UsageError(f"{self.path} cannot be written: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -66,10 +66,6 @@ class Manifests:
     unset: list[Mistake] = field(default_factory=list)
     lost: int = 0
 
-    def of(self, kind: str) -> list[Manifest]:
-        """All of a kind."""
-        return [m for m in self.manifests if m.kind == kind]
-
     @property
     def namespaces(self) -> list[str]:
         """The namespaces that are named, sorted."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from turnout.decide.ir import Router
 from turnout.errors import UsageError
-from turnout.local.checks import all_mistakes
+from turnout.local.checks import reference_mistakes
 from turnout.local.directory import Directory, choose_namespace
 from turnout.local.documents import Mistake
 from turnout.local.edits import edits
@@ -73,8 +73,8 @@ class Session:
         self._directory = Directory(options.folder, os.environ)
         self._before = self._directory.fingerprint()  # a change while Envoy starts is one too
         self._found = self._directory.load()
-        refuse_mistakes(self._found, options.folder)
         self._namespace = choose_namespace(self._found, options.namespace, options.folder)
+        refuse_mistakes(self._found, self._mine(self._found), self._namespace, options.folder)
         binary = options.envoy or find()
         check_free(options.listen)
         self.home = Home(options.folder / FOLDER)
@@ -248,14 +248,20 @@ class Session:
                 await asyncio.wait_for(self._impatient.wait(), 0.1)
 
 
-def refuse_mistakes(found: Manifests, folder: Path) -> None:
-    """Raises UsageError if there is nothing to serve, or anything wrong: at the start somebody is there to mend it."""
-    wrong = [*found.unset, *all_mistakes(found, now=datetime.now(UTC))]
+def refuse_mistakes(found: Manifests, mine: list[Manifest], namespace: str, folder: Path) -> None:
+    """Raises UsageError if there is nothing to serve, or anything wrong: at the start somebody is there to mend it.
+
+    mine: the manifests of the namespace that is to be served.
+    """
+    wrong = [*found.unset, *found.mistakes, *reference_mistakes(mine, namespace, now=datetime.now(UTC))]
     if wrong:
         more = f" (and {len(wrong) - 1} more: turnout check {folder})" if len(wrong) > 1 else ""
         raise UsageError(f"{wrong[0]}{more}")
-    if not found.of("ModelGroup"):
-        raise UsageError(f"{folder} holds no ModelGroup in a .yaml, .yml or .json file, so there is nothing to serve")
+    if not any(manifest.kind == "ModelGroup" for manifest in mine):
+        where = f" of namespace {namespace}" if found.namespaces else ""
+        raise UsageError(
+            f"{folder} holds no ModelGroup{where} in a .yaml, .yml or .json file, so there is nothing to serve"
+        )
 
 
 async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
