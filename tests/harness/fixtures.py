@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NoReturn
 
 import pytest
@@ -20,21 +21,33 @@ def _left_out(reason: Exception) -> NoReturn:
     pytest.skip(message)
 
 
+@contextmanager
+def _plane() -> Iterator[ControlPlane]:
+    with ExitStack() as stack:
+        try:
+            plane = stack.enter_context(session.control_plane())
+        except HarnessError as error:
+            _left_out(error)
+        yield plane
+
+
 @pytest.fixture(scope="session")
 def _control_plane() -> Iterator[ControlPlane]:
-    stack = session.control_plane()
-    try:
-        plane = stack.__enter__()
-    except HarnessError as error:
-        _left_out(error)
-    yield plane
-    stack.__exit__(None, None, None)
+    with _plane() as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")
 def api_server(_control_plane: ControlPlane) -> ApiServer:
     """A real API server (etcd behind it, no node): for tests of the resource definitions."""
     return ApiServer(_control_plane)
+
+
+@pytest.fixture(scope="module")
+def own_api_server() -> Iterator[ApiServer]:
+    """An API server that one module has to itself, for what another Turnout in the cluster would disturb."""
+    with _plane() as plane:
+        yield ApiServer(plane)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ __all__ = ["HarnessError", "control_plane", "node"]
 @contextmanager
 def control_plane() -> Iterator[ControlPlane]:
     """An API server for the length of the context. Raises HarnessError if this machine cannot run one."""
+    if sys.platform != "linux":
+        raise HarnessError("the API server of the tests needs Linux")
     require_debian_packages(node=False)
     programs = binaries.control_plane()
     with _state_folder() as folder, contextlib.closing(Namespace(folder / "logs")) as namespace:
