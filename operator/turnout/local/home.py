@@ -33,6 +33,9 @@ from turnout.infra.objects import secret
 from turnout.local import files
 
 FOLDER = ".turnout"
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""Those in C: a thousand keys have a thousand statuses."""
 MARKER = ".made-by-turnout"
 PLURALS = {kind.name: kind.plural for kind in RESOURCES}
 
@@ -43,6 +46,7 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+        self._objects: dict[tuple[str, str], Json] = {}
 
     def claim(self) -> None:
         """Make the folder, unless it is there and ours: things in it will be overwritten and deleted.
@@ -138,12 +142,14 @@ class Home:
         files.prune(self.path / "secrets", secrets, ".yaml")
 
     def object(self, kind: str, name: str) -> Json:
-        """The object as it was last written with its status; {} if it was not."""
-        with contextlib.suppress(OSError, yaml.YAMLError):
-            found = yaml.safe_load((self._status_file(kind, name)).read_bytes())
-            if isinstance(found, dict) and isinstance(found.get("metadata"), dict):
-                return found
-        return {}
+        """The object as it was last written with its status; {} if it was not. Nobody else writes while we hold it."""
+        if (kind, name) not in self._objects:
+            self._objects[kind, name] = {}
+            with contextlib.suppress(OSError, yaml.YAMLError):
+                found = yaml.load(self._status_file(kind, name).read_bytes(), LOADER)  # noqa: S506  (a safe one)
+                if isinstance(found, dict) and isinstance(found.get("metadata"), dict):
+                    self._objects[kind, name] = found
+        return self._objects[kind, name]
 
     def generation(self, kind: str, name: str, spec: Any) -> int:
         """metadata.generation as the API server would count it: one more for each change of the spec."""
@@ -155,14 +161,12 @@ class Home:
 
     def save_object(self, kind: str, name: str, meta: Mapping[str, Any], spec: Any, status: Mapping[str, Any]) -> None:
         """Write an object with its status."""
-        document = {
-            "apiVersion": API_VERSION,
-            "kind": kind,
-            "metadata": dict(meta),
-            "spec": spec,
-            "status": dict(status),
-        }
-        files.write(self._status_file(kind, name), _yaml(document))
+        document = {"apiVersion": API_VERSION, "kind": kind, "metadata": meta, "spec": spec, "status": status}
+        plain = json.loads(json.dumps(document))  # enums become text, and nothing is shared, which YAML would show
+        path = self._status_file(kind, name)
+        if plain != self.object(kind, name) or not path.exists():
+            files.write(path, _yaml(plain))
+            self._objects[kind, name] = plain
 
     def prune_objects(self, names: Iterable[tuple[str, str]]) -> None:
         """Delete what belongs to objects that are gone. names: (kind, name) of those that are not."""
@@ -170,12 +174,12 @@ class Home:
         for kind in PLURALS:
             keep = {f"{name}.yaml" for k, name in alive if k == kind}
             files.prune(self.path / "status" / PLURALS[kind], keep, ".yaml")
+        self._objects = {key: known for key, known in self._objects.items() if key in alive}
 
     def _status_file(self, kind: str, name: str) -> Path:
         return self.path / "status" / PLURALS[kind] / f"{name}.yaml"
 
 
 def _yaml(document: Json) -> bytes:
-    plain = json.loads(json.dumps(document))  # enums become text, and nothing is shared, which YAML would show
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(document, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120)
     return text.encode()

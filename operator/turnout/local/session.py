@@ -190,7 +190,7 @@ class Session:
         took = asyncio.get_running_loop().time() - start
         router = compiled.decision.router
         keys = len({key.name for key in router.keys})
-        log.info("applied in %.2f s: %d groups, %d keys", took, len(router.groups), keys)
+        log.info("applied in %.2f s: %s, %s", took, _count(len(router.groups), "group"), _count(keys, "key"))
         return False
 
     async def _adjust_fakes(self, compiled: Compiled) -> None:
@@ -275,3 +275,8 @@ async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def _count(number: int, what: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {what}{'s' * (number != 1)}"
