@@ -82,23 +82,23 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(own_api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """A running operator and a namespace with a group and a key."""
-    own_api_server.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-    own_api_server.kubectl("wait", "--for=condition=Established", "crd", "--all")
-    own_api_server.make_namespace(NAMESPACE)
-    own_api_server.apply(group_of("a", "b"), named(key("app")), namespace=NAMESPACE)
-    made = Operator(own_api_server, tmp_path_factory.mktemp("operator"))
+    api_server.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+    api_server.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    api_server.make_namespace(NAMESPACE)
+    api_server.apply(group_of("a", "b"), named(key("app")), namespace=NAMESPACE)
+    made = Operator(api_server, tmp_path_factory.mktemp("operator"))
     made.start()
     try:
-        own_api_server.wait_for(lambda: own_api_server.get("deployment", ROUTER, NAMESPACE), "a router", 60)
+        api_server.wait_for(lambda: api_server.get("deployment", ROUTER, NAMESPACE), "a router", 60)
     except AssertionError:
-        print((own_api_server.namespace.logs / "operator-without-node.log").read_text())
+        print((api_server.namespace.logs / "operator-without-node.log").read_text())
         raise
     yield made
     if made.process:
         made.stop()
-    own_api_server.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    api_server.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def group_of(*names: str) -> Object:

@@ -32,28 +32,18 @@ def _plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def _control_plane() -> Iterator[ControlPlane]:
-    with _plane() as plane:
-        yield plane
-
-
-@pytest.fixture(scope="session")
-def api_server(_control_plane: ControlPlane) -> ApiServer:
-    """A real API server (etcd behind it, no node): for tests of the resource definitions."""
-    return ApiServer(_control_plane)
-
-
-@pytest.fixture(scope="module")
-def own_api_server() -> Iterator[ApiServer]:
-    """An API server that one module has to itself, for what another Turnout in the cluster would disturb."""
+def api_server() -> Iterator[ApiServer]:
+    """A real API server (etcd behind it, no node, no Turnout): for tests of the resource definitions."""
     with _plane() as plane:
         yield ApiServer(plane)
 
 
 @pytest.fixture(scope="session")
-def cluster(_control_plane: ControlPlane) -> Cluster:
-    """A real one-node Kubernetes with the images of harness.images. Shares its API server with `api_server`."""
-    try:
-        return Cluster(_control_plane, session.node(_control_plane))
-    except HarnessError as error:
-        _left_out(error)
+def cluster() -> Iterator[Cluster]:
+    """A real one-node Kubernetes with the images of harness.images. Apart from `api_server`: an operator runs in it."""
+    with _plane() as plane:
+        try:
+            node = session.node(plane)
+        except HarnessError as error:
+            _left_out(error)
+        yield Cluster(plane, node)
