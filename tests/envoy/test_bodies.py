@@ -10,7 +10,7 @@ import pytest
 from harness.manifests import group, key, model
 from harness.providers import Trio
 from harness.router import Router, Serve
-from harness.wire import Wire
+from harness.wire import DONE, END, Wire, chunk, completion, stream, whole
 
 MIB = 1024 * 1024
 UPSTREAM = 'up"stream \u00fc\\'
@@ -22,6 +22,7 @@ def router(serve: Serve, trio: Trio, wire: Wire) -> Router:
     spec = {"circuit": {"failures": 1000}}
     return serve(
         group("assistant", model("wire", wire.url, upstreamName=UPSTREAM), trio.two.manifest, **spec),
+        group("whole", model("wire", wire.url), trio.two.manifest, **spec, delivery="Complete"),
         group("big", {**trio.one.manifest, "upstreamName": "a-much-longer-name-than-big"}, trio.two.manifest, **spec),
         key("app"),
         *trio.secrets,
@@ -110,6 +111,27 @@ def test_a_body_of_exactly_32_mib_passes(http: httpx.Client, trio: Trio) -> None
     frame = b'{"model":"two","messages":[{"role":"user","content":"%b"}]}'
     assert send(http, frame % (b"x" * (32 * MIB - len(frame) + 2))).status_code == 200
     assert trio.two.seen[0].bytes == 32 * MIB
+
+
+LARGE = {
+    "a document": lambda: whole(completion("x" * 60 * MIB)),
+    "numbers": lambda: whole(b'{"data":[{"embedding":[' + b"0.123456789," * (5 * MIB) + b"1]}]}"),
+    "an event": lambda: stream(chunk("x" * 60 * MIB), END, DONE),
+    "many events": lambda: stream(*[chunk("x" * MIB)] * 60, END, DONE),
+}
+"""Made when they are needed: they are large."""
+
+
+@pytest.mark.parametrize("name", ["assistant", "whole"])
+@pytest.mark.parametrize("kind", LARGE)
+def test_an_answer_larger_than_any_buffer_passes(http: httpx.Client, wire: Wire, kind: str, name: str) -> None:
+    """60 MiB: held as far as it may be, then let go unjudged, and whole."""
+    wire.answer = LARGE[kind]()
+    path = "embeddings" if kind == "numbers" else "chat/completions"
+    for _ in range(3):
+        answer = http.post(f"/v1/{path}", json={"model": name, "stream": "event" in kind})
+        assert (answer.status_code, answer.headers["x-turnout-model"]) == (200, "wire")
+        assert len(answer.content) > 60 * MIB
 
 
 def test_a_client_that_waits_for_100_continue_is_served(http: httpx.Client, wire: Wire) -> None:

@@ -162,10 +162,12 @@ def test_a_message_repeats_the_clients_words_as_text_only(http: httpx.Client) ->
 
 def test_a_body_above_32_mib_is_our_413(http: httpx.Client, wire: Wire) -> None:
     """Refused in OpenAI's shape; no provider hears of it."""
-    sent = json.dumps(body(pad="x" * (32 * MIB)))
-    answer = http.post("/v1/chat/completions", content=sent)
-    assert answer.status_code == 413
-    assert code_of(answer) == "request_too_large"
+    sent = json.dumps(body(pad="x" * (32 * MIB))).encode()
+    in_chunks = (sent[at : at + MIB] for at in range(0, len(sent), MIB))
+    for content in (sent, in_chunks):
+        answer = http.post("/v1/chat/completions", content=content)
+        assert answer.status_code == 413
+        assert code_of(answer) == "request_too_large"
     assert wire.asked == []
 
 

@@ -9,7 +9,7 @@ from harness.asking import ask, code_of, post
 from harness.manifests import group, key, model
 from harness.providers import Trio
 from harness.router import Router, Serve
-from harness.wire import Step, Wire, whole
+from harness.wire import COMPLETION, Step, Wire, whole
 
 PATIENT = {"circuit": {"failures": 1000}}
 """No circuit opens, so that each test finds every lane."""
@@ -152,6 +152,29 @@ def test_a_refusal_that_repeats_our_credential_is_redacted(router: Router, wire:
     assert "credential-of-one" not in shown
     assert len(shown) <= 320
     assert "credential-of-one" not in router.status.get("/lanes").text
+
+
+ODD_ANSWERS = {
+    "switching protocols": [b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"],
+    "not modified": [b"HTTP/1.1 304 Not Modified\r\n\r\n"],
+    "no content": [b"HTTP/1.1 204 No Content\r\n\r\n"],
+    "no body": [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"],
+    "no HTTP": [b"SSH-2.0-OpenSSH_9.2\r\n\r\n"],
+    "headers without end": [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000],
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_what_is_no_answer_at_all_is_made_good(client: openai.OpenAI, wire: Wire, kind: str) -> None:
+    """Statuses that no API has, bytes that are no HTTP: the next model is asked."""
+    wire.answer = ODD_ANSWERS[kind]
+    assert ask(client, "wired").model == "two"
+
+
+def test_early_hints_are_no_answer(client: openai.OpenAI, wire: Wire) -> None:
+    """What comes before the answer is passed over."""
+    wire.answer = [b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", *whole(COMPLETION)]
+    assert ask(client, "wired").model == "wire"
 
 
 def test_attempts_per_model_tries_a_model_as_often(router: Router, trio: Trio) -> None:

@@ -89,6 +89,13 @@ def test_a_key_in_the_query_is_no_key(router: Router) -> None:
     assert router.http(None).get("/v1/models", params={"api_key": token("app")}).status_code == 401
 
 
+@pytest.mark.parametrize("names", [("app", "nobody"), ("nobody", "app")])
+def test_two_authorization_headers_are_none(router: Router, names: tuple[str, str]) -> None:
+    """Two parsers could read two different keys."""
+    headers = [("authorization", f"Bearer {token(name)}") for name in names]
+    assert router.http(None).get("/v1/models", headers=headers).status_code == 401
+
+
 def test_the_scheme_may_be_spelt_in_any_case(router: Router) -> None:
     """RFC 9110: schemes are case-insensitive. Refused or let in, but never as somebody else."""
     answer = router.http(None).get("/v1/auth/verify", headers={"authorization": f"bearer {token('app')}"})
