@@ -52,7 +52,7 @@ impl Attempt {
             200..=299 => self.judged(&headers, end),
             401..=404 if end => self.refused(b""),
             401..=404 => self.hold(Phase::Refusal),
-            408 | 409 | 429 | 300..=399 | 500..=599 => self.unwilling(&headers),
+            408 | 409 | 429 | 100..=199 | 300..=399 | 500..=599 => self.unwilling(&headers),
             _ => self.passes(Outcome::ClientError),
         }
     }
@@ -129,7 +129,7 @@ impl Attempt {
         if end {
             judge.finish();
         }
-        let verdict = if holds { judge.whole_verdict(end) } else { judge.verdict(end) };
+        let verdict = if holds || end { judge.whole_verdict(end) } else { judge.verdict(end) };
         let began = judge.is_stream() && judge.has_content() && !had_content;
         if began {
             self.note_first_token();
@@ -145,16 +145,28 @@ impl Attempt {
     /// An answer: a document or a held stream is whole, a live stream has begun.
     fn release(&mut self, end: bool) -> Action {
         let stream = self.judge.as_ref().map_or(false, Judge::is_stream);
+        if stream {
+            host::drop_header(Map::Response, "content-length"); // its end may be told in more bytes
+        }
         if stream && !end {
             self.phase = Phase::Flowing;
             self.with(|r, _| close_circuit(r)); // its end may be minutes away
             return Action::Continue;
         }
         let cost = self.note_usage();
+        self.close_event(self.read);
         if let (false, Some(cost)) = (stream, cost) {
             host::set_header(Map::Response, "x-token-cost", &dollars(cost));
         }
         self.passes(Outcome::Ok)
+    }
+
+    /// Gives a whole stream's last event its empty line, if the provider did not. `size`: bytes in the buffer.
+    fn close_event(&self, size: usize) {
+        let missing = self.judge.as_ref().map_or(&b""[..], |judge| judge.missing());
+        if !missing.is_empty() {
+            host::set_buffer(Buffer::Response, size, 0, missing);
+        }
     }
 
     /// A live stream after its first content; one that does not end as the model ends is told so in the stream.
@@ -172,6 +184,7 @@ impl Attempt {
         match judge.fault_under_way(end) {
             None if end => {
                 self.note_usage();
+                self.close_event(size);
                 self.with(|r, context| r.settle(context, Outcome::Ok, 0, ""));
             }
             None => {}

@@ -29,7 +29,7 @@ impl Attempt {
             r.settle(context, outcome, shut_ms, &status.to_string());
             retry(r, wait);
         });
-        if (300..400).contains(&status) {
+        if status < 400 {
             host::set_header(Map::Response, ":status", "502"); // a client that follows it would leave the router
             host::drop_header(Map::Response, "location");
         }
@@ -77,7 +77,8 @@ impl Attempt {
             r.answered = true; // in part, and it is paid for
         });
         if fault == Fault::Truncated {
-            let event = format!("data: {}\n\n", replies::unusable(&model.unwrap_or_default(), outcome.word()));
+            // The line breaks first: the stream may have ended inside a line.
+            let event = format!("\n\ndata: {}\n\n", replies::unusable(&model.unwrap_or_default(), outcome.word()));
             host::set_buffer(Buffer::Response, size, 0, event.as_bytes());
         }
     }

@@ -197,6 +197,14 @@ impl Judge {
         }
     }
 
+    /// After `finish`: the line breaks that a stream's last event lacks.
+    pub fn missing(&self) -> &'static [u8] {
+        match &self.input {
+            Input::Stream(stream) => stream.missing(),
+            Input::Document { .. } => b"",
+        }
+    }
+
     /// Whether content has come: a stream's first token.
     pub fn has_content(&self) -> bool {
         self.tally.content

@@ -36,6 +36,8 @@ pub struct Stream {
     offset: u64,
     from: Option<u64>,
     done_matched: usize,
+    open: bool,    // an event was told whose empty line has not come
+    in_line: bool, // the stream ended inside a line
 }
 
 impl Default for Stream {
@@ -48,6 +50,8 @@ impl Default for Stream {
             offset: 0,
             from: None,
             done_matched: 0,
+            open: false,
+            in_line: false,
         }
     }
 }
@@ -76,7 +80,20 @@ impl Stream {
 
     /// The end of the stream: a last line may lack its end.
     pub fn finish(&mut self, mut seen: impl FnMut(Event)) {
+        let open = self.open;
+        self.in_line = self.line != Line::Name(0);
         self.line_end(&mut seen);
+        self.open |= open; // the end is no empty line
+    }
+
+    /// After `finish`: the line breaks that the last event lacks; without its empty line a reader drops it. Not one
+    /// more: some readers take that for another event.
+    pub fn missing(&self) -> &'static [u8] {
+        match (self.open, self.in_line) {
+            (false, _) => b"",
+            (true, false) => b"\n",
+            (true, true) => b"\n\n",
+        }
     }
 
     fn skip<'a>(&mut self, rest: &'a [u8], n: usize) -> &'a [u8] {
@@ -119,10 +136,13 @@ impl Stream {
 
     fn line_end(&mut self, seen: &mut impl FnMut(Event)) {
         let blank = self.line == Line::Name(0);
+        self.open &= !blank;
         if self.line == Line::Data && self.done_matched == DONE.len() {
             seen(Event::Done);
             self.clear();
+            self.open = true;
         } else if self.line == Line::Data && self.lexer.finish(&mut self.reader) {
+            self.open |= self.from.is_some();
             seen(Event::Json(self.reader.facts(), (self.from.unwrap_or(self.offset), self.offset)));
             self.clear();
         } else if blank && self.from.is_some() {
