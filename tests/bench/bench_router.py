@@ -28,7 +28,7 @@ from bench.parts import (
 from harness.manifests import group, key, model, token
 from harness.router import Router
 
-ROUNDS, SECONDS = 6, 2
+ROUNDS, SECONDS = 12, 1
 CHUNKS = 100
 """Pieces of content in one stream, each sent by itself, 5 ms apart."""
 
@@ -116,7 +116,7 @@ def streams(folder: Path) -> None:
         both = [contender("router", live), contender("plain Envoy", plain)]
         body = {"model": "assistant", "messages": SMALL, "max_tokens": 1, "stream": True}
         load = Load.of(folder / "stream.lua", body, token("app"), connections=60)
-        compare(both, load, rounds=4, seconds=3, per_request=CHUNKS)
+        compare(both, load, rounds=6, seconds=2, per_request=CHUNKS)
         show("a chunk of a stream", both)
 
 
