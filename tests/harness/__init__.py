@@ -4,7 +4,8 @@ The router: envoy (the binary, the filter), manifests (short calls), router (one
 asking (chat calls), and what it talks to: background (a thread), providers (turnout's fakes), wire (bytes), front_door
 (TLS and HTTP/2), certificates, nameserver.
 
-Kubernetes, in namespaces of its own. Layers, lowest first: cache (folders that survive), packages (Debian, Go), binaries (go build), namespace (unshare),
-control_plane (etcd, API server), oci and images (without a registry), node (containerd, kubelet, kube-proxy, CoreDNS),
-cluster (what tests use), fixtures (pytest). By hand: `PYTHONPATH=tests python -m harness --help`.
+Kubernetes, in namespaces of its own. Layers, lowest first: cache (folders that survive), packages (Debian, Go),
+binaries (go build), namespace (unshare), control_plane (etcd, API server), oci and images (without a registry), node
+(containerd, kubelet, kube-proxy, CoreDNS), cluster (what tests use), fixtures (pytest). By hand:
+`PYTHONPATH=tests python -m harness --help`.
 """
