@@ -13,9 +13,12 @@ impl Hasher for Quick {
         self.0
     }
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            self.write_u64(chunk.iter().fold(0, |word, b| word << 8 | u64::from(*b)));
+        let words = bytes.chunks_exact(8);
+        let rest = words.remainder().iter().fold(0, |word, b| word << 8 | u64::from(*b));
+        for word in words {
+            self.write_u64(<[u8; 8]>::try_from(word).map_or(0, u64::from_le_bytes));
         }
+        self.write_u64(rest);
     }
     fn write_u32(&mut self, value: u32) {
         self.write_u64(u64::from(value));

@@ -46,6 +46,7 @@ fn every_context() -> Vec<Rc<RefCell<Context>>> {
 }
 
 fn act(context: u32, f: impl FnOnce(&mut Context) -> Action) -> u32 {
+    host::begin_callback();
     with(context, f).unwrap_or(Action::Continue) as u32
 }
 
@@ -100,6 +101,7 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
 /// A tick of the lane or status role, for all its contexts.
 #[no_mangle]
 pub extern "C" fn proxy_on_tick(root: u32) {
+    host::begin_callback();
     let lanes = matches!(role(root), Some(Role::Lane));
     let now = host::now_ms();
     for context in every_context() {
@@ -183,6 +185,7 @@ pub extern "C" fn proxy_on_response_trailers(context: u32, _count: u32) -> u32 {
 /// The answer to a call of ours. Envoy tells the role, not the stream that asked; every drain under way may read it.
 #[no_mangle]
 pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers: u32, size: usize, _trailers: u32) {
+    host::begin_callback();
     let now = host::now_ms();
     for context in every_context() {
         if let Ok(Context::Status(status)) = context.try_borrow_mut().as_deref_mut() {
@@ -194,6 +197,7 @@ pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers:
 /// A context is over: a request's, or a configuration's.
 #[no_mangle]
 pub extern "C" fn proxy_on_delete(context: u32) {
+    host::begin_callback();
     let removed = CONTEXTS.with(|all| all.with(|all| all.remove(&context))).flatten();
     let found = match &removed {
         Some(found) => found.try_borrow_mut(),

@@ -136,6 +136,9 @@ pub fn now_ns() -> u64 {
     now_ms().wrapping_mul(1_000_000)
 }
 
+/// A callback begins.
+pub fn begin_callback() {}
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
     fake(|f| f.now)

@@ -117,12 +117,10 @@ impl Front {
         if let Some(key) = self.table.keys.get(&self.key) {
             limits::rename(&headers, key);
         }
-        for ours in ["x-turnout-retry", "x-turnout-wait"] {
-            if !headers.get(ours).is_empty() {
-                host::drop_header(Map::Response, ours);
-            }
-        }
         if let Some(Ok(request)) = self.request.as_ref().map(|r| r.try_borrow()) {
+            if request.failed > 0 {
+                ["x-turnout-retry", "x-turnout-wait"].iter().for_each(|ours| host::drop_header(Map::Response, ours));
+            }
             if let Some(model) = request.current.map(|c| c.step).or(request.step).and_then(|s| request.model(s)) {
                 host::set_header(Map::Response, "x-turnout-model", &model.name);
             }
@@ -248,16 +246,25 @@ impl Front {
         if let Some(lane) = request.step_of(0).and_then(|s| request.lane(s)) {
             host::set_property(request::NEXT, request.cluster(lane).as_bytes());
         }
-        let completion = if self.path == "/embeddings" { 0 } else { DEFAULT_COMPLETION };
-        let reserve =
-            (self.read as u64 / BYTES_PER_TOKEN).saturating_add(body.most_tokens.unwrap_or(completion)).max(1);
-        set("x-turnout-key", &self.key);
-        set("x-turnout-reserve", &reserve.min(MOST_TOKENS).to_string());
+        let key = self.key();
+        if key.map_or(false, |key| key.rpm > 0 || key.tpm > 0) {
+            set("x-turnout-key", &self.key);
+        }
+        if key.map_or(false, |key| key.tpm > 0) {
+            set("x-turnout-reserve", &self.reserve(body).to_string());
+        }
         set("x-envoy-max-retries", &request.retries().to_string());
         if !request.holds() {
             set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().to_string());
         }
         set("x-turnout-group", &group.name);
+    }
+
+    /// Tokens that the request may come to: its prompt, and the most that it lets the model say.
+    fn reserve(&self, body: &Body) -> u64 {
+        let completion = if self.path == "/embeddings" { 0 } else { DEFAULT_COMPLETION };
+        let prompt = self.read as u64 / BYTES_PER_TOKEN;
+        prompt.saturating_add(body.most_tokens.unwrap_or(completion)).clamp(1, MOST_TOKENS)
     }
 
     fn count_refused(&self, elapsed: u64) {

@@ -29,23 +29,23 @@ impl Headers {
 
     /// The first value of that name, or "".
     pub fn get(&self, name: &str) -> &str {
-        self.pairs().find(|(n, _)| *n == name).map_or("", |(_, v)| v)
+        self.pairs().find(|(n, _)| *n == name.as_bytes()).map_or("", |(_, v)| text(v))
     }
 
-    /// Every value of that name, in order.
+    /// Every value of that name, in order. One that is not UTF-8 is "".
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.pairs().filter(move |(n, _)| *n == name).map(|(_, v)| v)
+        self.pairs().filter(move |(n, _)| *n == name.as_bytes()).map(|(_, v)| text(v))
     }
 
-    /// Names and values in order. One that is not UTF-8 is "".
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Names and values in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let count = self.word(0).unwrap_or(0).min(self.0.len() / 8);
         let mut at = count.saturating_mul(8).saturating_add(4);
         (0..count).map(move |i| {
             let lengths = i.saturating_mul(8).saturating_add(4);
-            let name = self.text(at, self.word(lengths));
+            let name = self.bytes(at, self.word(lengths));
             at = at.saturating_add(self.word(lengths).unwrap_or(0)).saturating_add(1);
-            let value = self.text(at, self.word(lengths.saturating_add(4)));
+            let value = self.bytes(at, self.word(lengths.saturating_add(4)));
             at = at.saturating_add(self.word(lengths.saturating_add(4)).unwrap_or(0)).saturating_add(1);
             (name, value)
         })
@@ -56,10 +56,14 @@ impl Headers {
         usize::try_from(u32::from_le_bytes(bytes)).ok()
     }
 
-    fn text(&self, at: usize, length: Option<usize>) -> &str {
-        let bytes = length.and_then(|l| self.0.get(at..at.checked_add(l)?)).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+    fn bytes(&self, at: usize, length: Option<usize>) -> &[u8] {
+        length.and_then(|l| self.0.get(at..at.checked_add(l)?)).unwrap_or_default()
     }
+}
+
+/// A name or value as text; "" if it is none.
+pub fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

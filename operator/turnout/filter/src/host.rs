@@ -114,6 +114,15 @@ pub fn set_property(name: &str, value: &[u8]) {
     unsafe { abi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
+thread_local! {
+    static NOW_MS: std::cell::Cell<u64> = std::cell::Cell::new(0);
+}
+
+/// A callback begins: the clock is looked at anew, once, when it is first asked for.
+pub fn begin_callback() {
+    NOW_MS.with(|now| now.set(0));
+}
+
 /// Nanoseconds since 1970.
 pub fn now_ns() -> u64 {
     let mut nanoseconds = 0;
@@ -122,9 +131,14 @@ pub fn now_ns() -> u64 {
     nanoseconds
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since 1970, the same for the whole of a callback.
 pub fn now_ms() -> u64 {
-    now_ns() / 1_000_000
+    NOW_MS.with(|now| {
+        if now.get() == 0 {
+            now.set(now_ns() / 1_000_000);
+        }
+        now.get()
+    })
 }
 
 /// A metric's number.

@@ -97,7 +97,7 @@ impl Attempt {
 
     /// The end of the attempt: with an outcome long ago, or without any answer.
     pub fn on_delete(&mut self) {
-        let (now, flowing) = (host::now_ms(), self.phase == Phase::Flowing);
+        let flowing = self.phase == Phase::Flowing;
         let content = self.judge.as_ref().map_or(false, Judge::has_content);
         self.with(|r, context| {
             let current = match r.current.filter(|c| c.context == context) {
@@ -107,7 +107,7 @@ impl Attempt {
             let outcome = match () {
                 _ if r.over => Outcome::HungUp,
                 _ if flowing || content => Outcome::Truncated,
-                _ if r.is_late(&current, now) => Outcome::Timeout,
+                _ if r.is_late(&current, host::now_ms()) => Outcome::Timeout,
                 _ => Outcome::Connection,
             };
             r.settle(context, outcome, 0, outcome.word());

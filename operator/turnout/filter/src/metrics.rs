@@ -109,8 +109,9 @@ impl Outcome {
 
 #[derive(Default)]
 struct Known {
-    names: Numbered<String, u32>,
-    series: Numbered<(u32, [u32; 5]), u32>,
+    /// Metric and tags → Envoy's number of the series.
+    series: Numbered<Vec<u8>, u32>,
+    key: Vec<u8>,
 }
 
 thread_local! {
@@ -132,20 +133,18 @@ pub fn count(metric: Metric, tags: &[&str], by: u64) {
 
 impl Known {
     fn id(&mut self, metric: Metric, tags: &[&str]) -> u32 {
-        let mut values = [0; 5];
-        for (slot, tag) in values.iter_mut().zip(tags) {
-            *slot = self.name(tag);
+        self.key.clear();
+        self.key.push(metric as u8);
+        for tag in tags {
+            self.key.extend_from_slice(tag.as_bytes());
+            self.key.push(0); // no tag holds one: they are names of objects, models and words of ours
         }
-        *self.series.entry((metric as u32, values)).or_insert_with(|| define(metric, tags))
-    }
-
-    fn name(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.names.get(text) {
-            return *number;
+        if let Some(id) = self.series.get(&self.key) {
+            return *id;
         }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.insert(text.to_string(), number);
-        number
+        let id = define(metric, tags);
+        self.series.insert(self.key.clone(), id);
+        id
     }
 }
 

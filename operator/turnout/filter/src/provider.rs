@@ -1,6 +1,6 @@
 //! What a provider's response headers ask of us, and what they may not.
 
-use crate::headers::Headers;
+use crate::headers::{text, Headers};
 use crate::host::{self, Map};
 
 /// Seconds of Retry-After (or of OpenAI's retry-after-ms), rounded up; None if there is none, or it is a date.
@@ -17,11 +17,11 @@ pub fn retry_after(headers: &Headers) -> Option<u64> {
 /// Takes away what no provider may tell our clients or our Envoy: our own headers, Envoy's, its account's limits,
 /// cookies that another provider would be sent, and where else to go.
 pub fn sanitise(headers: &Headers) {
-    const PREFIXES: [&str; 3] = ["x-turnout-", "x-envoy-", "x-ratelimit-"];
-    const NAMES: [&str; 4] = ["x-token-cost", "set-cookie", "alt-svc", "strict-transport-security"];
+    const PREFIXES: [&[u8]; 3] = [b"x-turnout-", b"x-envoy-", b"x-ratelimit-"];
+    const NAMES: [&[u8]; 4] = [b"x-token-cost", b"set-cookie", b"alt-svc", b"strict-transport-security"];
     for (name, _) in headers.pairs() {
         if PREFIXES.iter().any(|p| name.starts_with(p)) || NAMES.contains(&name) {
-            host::drop_header(Map::Response, name);
+            host::drop_header(Map::Response, text(name));
         }
     }
 }
