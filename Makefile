@@ -15,6 +15,7 @@ help: ## List the commands.
 venv: .venv/.complete ## Make .venv, with Turnout and all tools at the versions of the lock.
 
 run: venv ## Serve manifests/samples/quickstart with three fake providers that you can take down.
+	@.ci/need /usr/bin/curl:curl || echo "the commands that it prints need curl"
 	@exec $(BIN)/turnout run manifests/samples/quickstart --fake-providers
 
 test: venv lint filter-test ## Everything: lint, the filter's own tests, pytest with a real Envoy and a real Kubernetes.

@@ -16,7 +16,7 @@ from turnout.decide.ir import Router
 from turnout.decide.snapshot import Invalid, Snapshot, Token
 from turnout.infra.consumer import consumer_secret
 from turnout.infra.observation import Observation, Programmed
-from turnout.infra.status import Moment, group_status, key_status, rollout_status
+from turnout.infra.status import Moment, object_status
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD
 
@@ -109,23 +109,17 @@ def _consumer_secrets(compiled: Compiled) -> list[Any]:
 def _statuses(case: Case, compiled: Compiled) -> dict[str, Any]:
     """The status of each object once two routers run the configuration and nobody has used it yet."""
     given, decision = snapshot(case.folder / "in.yaml"), compiled.decision
-    moment = Moment(Programmed(compiled.files.version, 2, 2), Observation(), "http://turnout-router.ai.svc/v1", NOW)
-    states = {s.name: s for s in decision.keys}
+    progress, url = Programmed(compiled.files.version, 2, 2), "http://turnout-router.ai.svc/v1"
+    moment = Moment(decision, progress, {}, Observation(), url, NOW)
     groups = {g.metadata.name: g for g in given.groups}
     statuses = {}
     for verdict in decision.verdicts:
-        name = verdict.name
-        match verdict.kind:
-            case "ModelGroup":
-                status = group_status(verdict, groups.get(name), decision.router.group(name), moment, {})
-                status.pop("version", None)  # stands in xds.yaml
-            case "ScopedKey":
-                status = key_status(verdict, states.get(name), moment, {})
-            case _:
-                status = rollout_status(verdict, moment, {})
+        spec = groups.get(verdict.name) if verdict.kind == "ModelGroup" else None
+        status = object_status(verdict, spec, moment, {})
+        status.pop("version", None)  # stands in xds.yaml
         for condition in status["conditions"]:
             del condition["lastTransitionTime"], condition["observedGeneration"]
-        statuses[f"{verdict.kind} {name}"] = json.loads(json.dumps(status))  # as it is sent
+        statuses[f"{verdict.kind} {verdict.name}"] = json.loads(json.dumps(status))  # as it is sent
     return {"statuses": statuses, "mint": list(decision.mint), "drop": list(decision.drop)}
 
 

@@ -43,6 +43,11 @@ class Condition:
     reason: str
     message: str
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is True."""
+        return self.status == ConditionStatus.TRUE
+
 
 def holds(kind: ConditionType, reason: str, message: str) -> Condition:
     """A condition that is True."""

@@ -1,7 +1,7 @@
 """Verdict, progress and what routers show → the status of each object. Pure; shared by both fronts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from turnout.api import ConditionType, ModelGroup
 from turnout.api.modelgroup import CircuitState
 from turnout.api.quantities import format_decimal, format_duration, format_time
+from turnout.decide.build import Decision
 from turnout.decide.ir import Group
 from turnout.decide.keys import KeyState
 from turnout.decide.verdict import Phase, Verdict
@@ -29,22 +30,38 @@ class Moment:
     """What the statuses of a namespace have in common.
 
     Attributes:
+        refused: groups that a router refused, with its words.
         url: OPENAI_BASE_URL of the routers.
         now: aware UTC; only for lastTransitionTime.
     """
 
+    decision: Decision
     progress: Programmed
+    refused: Mapping[str, str]
     seen: Observation
     url: str
     now: datetime
 
 
-def group_status(
-    verdict: Verdict, spec: ModelGroup | None, group: Group | None, moment: Moment, old: Mapping[str, Any]
-) -> Json:
-    """Status of a ModelGroup. spec: as the user wrote it, if it can be read; group: as routers run it; old: the status
-    so far, whose figures stay while there are no new ones.
+def object_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old: Mapping[str, Any]) -> Json:
+    """Status of any of the three resources. spec: a ModelGroup's, if it can be read; old: the status so far."""
+    match verdict.kind:
+        case "ModelGroup":
+            return group_status(verdict, spec, moment, old)
+        case "ScopedKey":
+            return key_status(verdict, moment, old)
+        case _:
+            return rollout_status(verdict, moment, old)
+
+
+def group_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old: Mapping[str, Any]) -> Json:
+    """Status of a ModelGroup. spec: as the user wrote it, if it can be read; old: the status so far, whose figures stay
+    while there are no new ones.
     """
+    group = moment.decision.router.group(verdict.name)
+    if verdict.name in moment.refused:
+        verdict = replace(verdict, problem=None)  # nothing is wrong that we know of; it is the router that says no
+        moment = replace(moment, progress=replace(moment.progress, rejection=moment.refused[verdict.name]))
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(conditions.programmed(verdict, moment.progress))
     found = [*found, *conditions.summary(verdict, found), *_refused(group, moment.seen, old)]
@@ -63,10 +80,11 @@ def group_status(
     return status if share is None else {**status, "fallbackShare": share}
 
 
-def key_status(verdict: Verdict, state: KeyState | None, moment: Moment, old: Mapping[str, Any]) -> Json:
-    """Status of a ScopedKey. state: None if its spec cannot be read."""
+def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json:
+    """Status of a ScopedKey."""
+    state = next((state for state in moment.decision.keys if state.name == verdict.name), None)
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
-    found.append(conditions.programmed(verdict, moment.progress))
+    found.append(_programmed_key(verdict, state, moment.progress))
     found += _ready_key(verdict, state, found)
     status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
     if state is None:
@@ -112,6 +130,17 @@ def _ordered(status: Mapping[str, Any]) -> Json:
 def _common(verdict: Verdict, found: Sequence[Condition], moment: Moment, old: Mapping[str, Any]) -> Json:
     stamped = conditions.stamped(found, old.get("conditions") or (), generation=verdict.generation, now=moment.now)
     return {"observedGeneration": verdict.generation, "conditions": stamped}
+
+
+def _programmed_key(verdict: Verdict, state: KeyState | None, progress: Programmed) -> Condition:
+    found = conditions.programmed(verdict, progress)
+    if state is None or not found.holds:
+        return found
+    if state.phase is Phase.PENDING:
+        return fails(ConditionType.PROGRAMMED, "Pending", "Its token is being issued.")
+    if state.phase is Phase.ACTIVE:
+        return found
+    return holds(ConditionType.PROGRAMMED, found.reason, "Every ready router refuses it.")
 
 
 def _ready_key(verdict: Verdict, state: KeyState | None, found: Sequence[Condition]) -> list[Condition]:

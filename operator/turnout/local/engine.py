@@ -21,6 +21,7 @@ from turnout.decide.verdict import Phase
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
+from turnout.infra.status import Moment
 from turnout.local import files
 from turnout.local.checks import findings, objects
 from turnout.local.compiling import Tokens, compile_manifests
@@ -28,7 +29,7 @@ from turnout.local.documents import Mistake
 from turnout.local.envoy import Envoy
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest
-from turnout.local.statuses import Report, write_statuses
+from turnout.local.statuses import write_statuses
 from turnout.observe.scrape import read_config
 from turnout.xds.compile import Compiled
 from turnout.xds.place import Place
@@ -154,9 +155,9 @@ class Engine:
     def write_statuses(self, seen: Observation) -> None:
         """Bring DIR/.turnout/status up to date."""
         if self._decision is not None:
-            reasons = self._quarantine.reasons
-            report = Report(self._settings.namespace, self._settings.url, self._decision, self._progress, seen, reasons)
-            write_statuses(self._home, report, self._manifests)
+            refused, url = self._quarantine.reasons, self._settings.url
+            moment = Moment(self._decision, self._progress, refused, seen, url, datetime.now(UTC))
+            write_statuses(self._home, self._settings.namespace, moment, self._manifests)
 
     @property
     def _folder(self) -> Path:

@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from turnout.infra.kinds import RESOURCES
 from turnout.infra.labels import Json
 from turnout.infra.objects import secret
 from turnout.local import files
+from turnout.module import filter_module
 
 FOLDER = ".turnout"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,12 +91,7 @@ class Home:
     def save_filter(self) -> Path:
         """Copy the filter module here: what a running Envoy reads must not change or go when Turnout is upgraded."""
         path = self.path.resolve() / "turnout.wasm"
-        try:
-            files.write(path, (resources.files("turnout") / "filter" / "turnout.wasm").read_bytes())
-        except FileNotFoundError as error:
-            raise UsageError(
-                "the filter is missing from this installation; in a clone, `make filter` builds it"
-            ) from error
+        files.write(path, filter_module())
         return path
 
     def tokens(self) -> dict[str, tuple[Token, ...]]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 
 import httpx
 
@@ -35,11 +34,6 @@ class Context:
     health: Health
     wasm: bytes
     bootstrap: bytes
-
-
-def filter_module() -> bytes:
-    """The Wasm filter that this package carries."""
-    return resources.files("turnout").joinpath("filter", "turnout.wasm").read_bytes()
 
 
 def pod_bootstrap() -> bytes:

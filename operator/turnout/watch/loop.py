@@ -10,13 +10,14 @@ from turnout.apply.kube import connect
 from turnout.errors import UsageError
 from turnout.infra.kinds import POD
 from turnout.infra.pods import ready_pods
+from turnout.module import filter_module
 from turnout.observe import health, scrape
 from turnout.observe.health import Health
 from turnout.observe.metrics import Metrics
 from turnout.observe.watcher import RouterWatcher
 from turnout.settings import Settings
 from turnout.watch import handlers
-from turnout.watch.context import Context, filter_module, pod_bootstrap
+from turnout.watch.context import Context, pod_bootstrap
 from turnout.watch.lister import Lister
 from turnout.watch.store import Store
 from turnout.watch.worker import Worker

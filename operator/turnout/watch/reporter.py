@@ -14,7 +14,7 @@ from turnout.errors import TurnoutError
 from turnout.infra.kinds import BY_NAME
 from turnout.infra.labels import Json, service_url
 from turnout.infra.observation import GroupFigures, Observation, Programmed
-from turnout.infra.status import Moment, group_status, key_status, rollout_status, same
+from turnout.infra.status import Moment, object_status, same
 from turnout.watch.context import Context, now
 from turnout.watch.gather import parse
 
@@ -93,19 +93,9 @@ class Reporter:
 
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
         assert self._outcome is not None  # noqa: S101  only called with one
-        decision, progress = self._outcome.decision, self._outcome.progress
-        if verdict.kind == "ModelGroup" and verdict.name in self._outcome.refused:
-            # Nothing is wrong with it that we know of; it is the router that says no.
-            verdict = replace(verdict, problem=None)
-            progress = replace(progress, rejection=self._outcome.refused[verdict.name])
-        moment = Moment(progress, seen, service_url(self._namespace), now())
+        outcome = self._outcome
+        moment = Moment(outcome.decision, outcome.progress, outcome.refused, seen, service_url(self._namespace), now())
         if not verdict.generation:  # of an object that cannot be read
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
-        if verdict.kind == "ModelGroup":
-            spec = parse(ModelGroup, live)
-            readable = spec if isinstance(spec, ModelGroup) else None
-            return group_status(verdict, readable, decision.router.group(verdict.name), moment, old)
-        if verdict.kind == "ScopedKey":
-            state = next((state for state in decision.keys if state.name == verdict.name), None)
-            return key_status(verdict, state, moment, old)
-        return rollout_status(verdict, moment, old)
+        spec = parse(ModelGroup, live) if verdict.kind == "ModelGroup" else None
+        return object_status(verdict, spec if isinstance(spec, ModelGroup) else None, moment, old)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from turnout.decide.ir import canonical
 from turnout.xds.clusters import BREAKERS
-from turnout.xds.envoy import HTTP, LONGEST_BODY, Json, extension, source, wasm_filter
+from turnout.xds.envoy import HCM, HTTP, LONGEST_BODY, Json, extension, source, wasm_filter
 from turnout.xds.filters import API_KEY_AUTH, LOCAL_RATE_LIMIT
 from turnout.xds.hop import EXTENSION, hop_cluster, hop_listener
 from turnout.xds.place import Place
@@ -15,7 +15,6 @@ from turnout.xds.replies import local_reply_config
 from turnout.xds.routes import ROUTE_CONFIG
 from turnout.xds.status_listener import ADMIN_CLUSTER, drain_listener, status_listener
 
-HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 WASM = f"{HTTP}.wasm.v3.Wasm"
 CHAIN = {"keys": API_KEY_AUTH, "front": WASM, "rpm": LOCAL_RATE_LIMIT, "tpm": LOCAL_RATE_LIMIT}
 """The discovered filters in the order in which a request meets them, with their types."""

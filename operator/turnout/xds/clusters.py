@@ -3,7 +3,7 @@
 import ipaddress
 
 from turnout.decide.ir import Endpoint
-from turnout.xds.envoy import UPSTREAM_HTTP, Json, extension, typed
+from turnout.xds.envoy import READ_AT_ONCE, UPSTREAM_HTTP, Json, extension, typed
 from turnout.xds.place import Place
 
 DNS = "envoy.extensions.clusters.dns.v3.DnsCluster"
@@ -13,10 +13,6 @@ CONNECT_TIMEOUT = "3s"
 
 UPSTREAM_IDLE_TIMEOUT = "50s"
 """Idle connections are closed before the 60 s after which common load balancers close them without a word."""
-
-READ_AT_ONCE = 1024 * 1024
-"""Bytes of an answer that reach the filter at once, 1 MiB: it holds 16 MiB at most, and must see that it does before
-Envoy's buffer of 32 MiB is full."""
 
 UNBOUNDED = 1_000_000
 """Envoy's own breakers must never act (max_retries is 3 by default: 30 requests at a dead lane gave 27 times 503)."""

@@ -8,10 +8,15 @@ Json = dict[str, Any]
 
 TYPE = "type.googleapis.com/"
 HTTP = "envoy.extensions.filters.http"
+HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 LONGEST_BODY = 32 * 1024 * 1024
 """Bytes of a request or of an answer held whole, 32 MiB: what the mission promises, and room for images in prompts."""
+
+READ_AT_ONCE = 1024 * 1024
+"""Bytes of an answer that reach the filter at once, 1 MiB: it holds 16 MiB at most, and must see that it does before
+Envoy's buffer of 32 MiB is full."""
 
 VM_ID = "turnout"
 """One VM id for all roles of the filter, so that they share memory within a worker and data between workers."""

@@ -5,13 +5,12 @@ be whole, and so the deadline would end it; hedging, which would not, does not c
 In the hop nothing is held: the same deadline ends with the provider's headers, and what the hop answers can be retried.
 """
 
-from turnout.xds.envoy import HTTP, LONGEST_BODY, Json, extension
+from turnout.xds.envoy import HCM, HTTP, READ_AT_ONCE, Json, extension
 from turnout.xds.replies import hop_reply_config
 
 NAME = "hop"
 """Name of its listener, its cluster and its statistics; the filter knows it (request.rs)."""
 
-HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 CLUSTER_HEADER = "x-turnout-hop"
 DEADLINE_HEADER = "x-turnout-first-ms"
 ADDED = ["x-forwarded-proto", "x-request-id", "x-envoy-expected-rq-timeout-ms"]
@@ -58,7 +57,7 @@ def hop_listener() -> Json:
     return {
         "name": NAME,
         "internal_listener": {},
-        "per_connection_buffer_limit_bytes": LONGEST_BODY,
+        "per_connection_buffer_limit_bytes": READ_AT_ONCE,
         "filter_chains": [{"filters": [manager]}],
     }
 
@@ -70,7 +69,7 @@ def hop_cluster(breakers: Json) -> Json:
         "name": NAME,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "per_connection_buffer_limit_bytes": LONGEST_BODY,
+        "per_connection_buffer_limit_bytes": READ_AT_ONCE,
         "circuit_breakers": {"thresholds": [breakers]},
         "load_assignment": {"cluster_name": NAME, "endpoints": [{"lb_endpoints": [{"endpoint": address}]}]},
     }

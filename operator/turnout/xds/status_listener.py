@@ -5,11 +5,10 @@ router out of service; a NetworkPolicy lets nobody to that port but the node, wh
 Envoy's admin interface is a Unix socket; only these of its paths can be reached from outside the pod.
 """
 
-from turnout.xds.envoy import HTTP, Json, extension, wasm_filter
+from turnout.xds.envoy import HCM, HTTP, Json, extension, wasm_filter
 from turnout.xds.place import Place
 
 ADMIN_CLUSTER = "admin"
-HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 READ_ONLY = ("/ready", "/stats", "/stats/prometheus")
 """Paths of the admin interface that are passed through as they are."""

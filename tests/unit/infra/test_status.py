@@ -20,14 +20,15 @@ from turnout.infra.observation import (
     Programmed,
     Refusal,
 )
-from turnout.infra.status import Moment, group_status, key_status, rollout_status, same
+from turnout.infra.status import Moment, object_status, same
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SNAPSHOT = snapshot(group("assistant", model("a", "http://a/v1"), model("b", "http://b/v1")), key("app", "assistant"))
 DECISION = decide(SNAPSHOT, None, now=NOW)
 GROUP = DECISION.router.groups[0]
 LANE_A, LANE_B = (member.lane.id for member in GROUP.members)
-MOMENT = Moment(Programmed("f" * 64, 2, 2), Observation(), "http://turnout-router.ai.svc/v1", NOW)
+PROGRESS = Programmed("f" * 64, 2, 2)
+MOMENT = Moment(DECISION, PROGRESS, {}, Observation(), "http://turnout-router.ai.svc/v1", NOW)
 
 
 def verdict_of(kind: str, decision: Decision = DECISION) -> Verdict:
@@ -38,7 +39,7 @@ def verdict_of(kind: str, decision: Decision = DECISION) -> Verdict:
 def status(seen: Observation, old: dict[str, Any] | None = None) -> dict[str, Any]:
     """The group's status with what was seen of its routers."""
     moment = replace(MOMENT, seen=seen)
-    found = group_status(verdict_of("ModelGroup"), SNAPSHOT.groups[0], GROUP, moment, old or {})
+    found = object_status(verdict_of("ModelGroup"), SNAPSHOT.groups[0], moment, old or {})
     ModelGroupStatus.model_validate(found)
     return found
 
@@ -99,7 +100,7 @@ def test_a_refusing_provider_is_named_with_its_latest_words() -> None:
 def test_a_version_is_shown_only_when_every_router_runs_it() -> None:
     """Half a roll-out is no version."""
     moment = replace(MOMENT, progress=Programmed("f" * 64, 2, 1))
-    assert "version" not in group_status(verdict_of("ModelGroup"), SNAPSHOT.groups[0], GROUP, moment, {})
+    assert "version" not in object_status(verdict_of("ModelGroup"), SNAPSHOT.groups[0], moment, {})
 
 
 KEYS: dict[str, tuple[dict[str, Any], Programmed, dict[str, Any], str, list[str], str]] = {
@@ -123,7 +124,8 @@ def test_a_key_shows_its_phase(case: str) -> None:
     """Phase, tokens and Ready of a key; a token's text is never among them."""
     spec, progress, old, phase, tokens, ready = KEYS[case]
     decision = decide(snapshot(key("app", **spec)), None, now=NOW)
-    found = key_status(verdict_of("ScopedKey", decision), decision.keys[0], replace(MOMENT, progress=progress), old)
+    moment = replace(MOMENT, decision=decision, progress=progress)
+    found = object_status(verdict_of("ScopedKey", decision), None, moment, old)
     ScopedKeyStatus.model_validate(found)
     assert found["phase"] == phase
     assert [token["state"] for token in found["tokens"]] == tokens
@@ -134,7 +136,7 @@ def test_a_key_shows_its_phase(case: str) -> None:
 def test_a_lifetime_becomes_a_date() -> None:
     """The date counts from the issue of the token."""
     decision = decide(snapshot(key("app", lifetime="90d")), None, now=NOW)
-    found = key_status(verdict_of("ScopedKey", decision), decision.keys[0], MOMENT, {})
+    found = object_status(verdict_of("ScopedKey", decision), None, replace(MOMENT, decision=decision), {})
     issued_at = datetime(2026, 11, 1, tzinfo=UTC)
     assert found["expiresAt"] == (issued_at + timedelta(days=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -142,7 +144,7 @@ def test_a_lifetime_becomes_a_date() -> None:
 def test_a_rollout_says_that_it_does_nothing_yet() -> None:
     """Not silently: Ready is False, and it never will be without a newer version."""
     verdict = Verdict("CanaryRollout", "r", 1, unsupported=("spec",))
-    found = rollout_status(verdict, MOMENT, {})
+    found = object_status(verdict, None, MOMENT, {})
     CanaryRolloutStatus.model_validate(found)
     shown = {c["type"]: (c["status"], c["reason"]) for c in found["conditions"]}
     assert shown["Ready"] == ("False", "NotYetSupported")
