@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import Decision
 from turnout.decide.keys import KeyState
+from turnout.errors import ClusterError
 from turnout.infra.consumer import consumer_secret
 from turnout.infra.kinds import SECRET
 from turnout.infra.labels import Json, is_ours
@@ -17,6 +19,14 @@ AT_ONCE = 8
 """Secrets written at one time; between two lots it is seen whether something is more urgent."""
 
 
+@dataclass(frozen=True)
+class HandOut:
+    """How far it came. done: nothing was left for later; unwritten: keys whose Secret was refused, and why."""
+
+    done: bool
+    unwritten: Mapping[str, str]
+
+
 async def hand_out(
     kube: Kube,
     applier: Applier,
@@ -24,23 +34,30 @@ async def hand_out(
     uids: Mapping[str, str],
     find: Find,
     interrupted: Callable[[], bool],
-) -> bool:
-    """Write the Secret of each key that has a token and no conflict; False if interrupted. Raises ClusterError.
+) -> HandOut:
+    """Write the Secret of each key that has a token and no conflict. One that cannot be written stops no other.
 
     uids: of the ScopedKeys, by name; find: a Secret as it is known now.
     """
     namespace = decision.router.namespace
     refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
+    unwritten: dict[str, str] = {}
+
+    async def write(state: KeyState) -> None:
+        try:
+            await _write(kube, applier, namespace, state, uids[state.name], find)
+        except ClusterError as error:
+            unwritten[state.name] = f"Secret '{state.secret_name}' cannot be written: {error}"
+
     for start in range(0, len(ready), AT_ONCE):
-        lot = ready[start : start + AT_ONCE]
-        await asyncio.gather(*(_hand_out(kube, applier, namespace, state, uids[state.name], find) for state in lot))
+        await asyncio.gather(*map(write, ready[start : start + AT_ONCE]))
         if interrupted() and start + AT_ONCE < len(ready):
-            return False
-    return True
+            return HandOut(False, unwritten)
+    return HandOut(True, unwritten)
 
 
-async def _hand_out(kube: Kube, applier: Applier, namespace: str, state: KeyState, uid: str, find: Find) -> None:
+async def _write(kube: Kube, applier: Applier, namespace: str, state: KeyState, uid: str, find: Find) -> None:
     if state.token is None:
         return
     there = find(state.secret_name)

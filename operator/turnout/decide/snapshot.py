@@ -36,7 +36,8 @@ class Snapshot:
     """One namespace.
 
     Attributes:
-        secrets: name → key → value, as bytes; at least those that the objects refer to. repr leaves them out.
+        secrets: name → key → value, as bytes; at least those that the objects refer to, issued keys among them: one
+            router may be another's provider. repr leaves them out.
         tokens: ScopedKey name → its living tokens, newest last. A key without one is to be issued one.
         invalid: objects that could not be parsed; they keep what they last had.
         foreign_secrets: names of Secrets that exist and are not Turnout's own, which it must not overwrite.

@@ -1,7 +1,7 @@
 """Verdict, progress and what routers show → the status of each object. Pure; shared by both fronts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -33,6 +33,7 @@ class Moment:
         refused: groups that a router refused, with its words.
         url: OPENAI_BASE_URL of the routers.
         now: aware UTC; only for lastTransitionTime.
+        unwritten: keys whose Secret could not be written, and why.
     """
 
     decision: Decision
@@ -41,6 +42,7 @@ class Moment:
     seen: Observation
     url: str
     now: datetime
+    unwritten: Mapping[str, str] = field(default_factory=dict)
 
 
 def object_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old: Mapping[str, Any]) -> Json:
@@ -85,7 +87,7 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
     state = next((state for state in moment.decision.keys if state.name == verdict.name), None)
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(_programmed_key(verdict, state, moment.progress))
-    found += _ready_key(verdict, state, found)
+    found += _ready_key(verdict, state, found, moment.unwritten.get(verdict.name))
     status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
     if state is None:
         return status
@@ -143,7 +145,12 @@ def _programmed_key(verdict: Verdict, state: KeyState | None, progress: Programm
     return holds(ConditionType.PROGRAMMED, found.reason, "Every ready router refuses it.")
 
 
-def _ready_key(verdict: Verdict, state: KeyState | None, found: Sequence[Condition]) -> list[Condition]:
+def _ready_key(
+    verdict: Verdict, state: KeyState | None, found: Sequence[Condition], unwritten: str | None
+) -> list[Condition]:
+    if unwritten is not None:
+        reason = "ApplyFailed"
+        return [fails(ConditionType.READY, reason, unwritten), holds(ConditionType.RECONCILING, reason, unwritten)]
     if verdict.problem is None and state is not None and state.phase is Phase.EXPIRED:
         message = f"The key expired at {format_time(state.expires_at) if state.expires_at else ''}; routers refuse it."
         return [fails(ConditionType.READY, "Expired", message), holds(ConditionType.STALLED, "Expired", message)]

@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class RouterWatcher:
-    """Looks at every router that takes traffic; one that does not answer is left out of this look, not of the next."""
+    """Looks at every router that takes traffic.
+
+    One that does not answer keeps the circuits that it last showed until it answers or is gone: silence is no recovery.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class RouterWatcher:
         self._observe = observe
         self._every_s = every_s
         self._sampler = Sampler()
+        self._lanes: dict[str, tuple[LaneState, ...]] = {}
 
     async def run(self) -> None:
         """Look for ever."""
@@ -43,18 +47,19 @@ class RouterWatcher:
     async def look(self) -> None:
         """Look once."""
         pods = self._pods()
-        lanes = [state for states in await asyncio.gather(*map(self._lanes, pods)) for state in states]
-        await asyncio.gather(*map(self._sample, pods))
-        self._sampler.keep({pod.life for pod in pods})
+        await asyncio.gather(*map(self._read_lanes, pods), *map(self._sample, pods))
+        lives = {pod.life for pod in pods}
+        self._lanes = {life: states for life, states in self._lanes.items() if life in lives}
+        self._sampler.keep(lives)
+        lanes = [state for states in self._lanes.values() for state in states]
         figures = self._sampler.figures(asyncio.get_running_loop().time())
         self._observe(Observation(tuple(sorted(lanes, key=lambda state: state.lane)), figures))
 
-    async def _lanes(self, pod: RouterPod) -> tuple[LaneState, ...]:
+    async def _read_lanes(self, pod: RouterPod) -> None:
         try:
-            return await read_lanes(self._http, base_url(pod))
+            self._lanes[pod.life] = await read_lanes(self._http, base_url(pod))
         except ScrapeError as error:
             log.debug("%s", error)
-            return ()
 
     async def _sample(self, pod: RouterPod) -> None:
         try:

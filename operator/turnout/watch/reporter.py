@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnout.api import ModelGroup
@@ -25,11 +25,14 @@ RETRY_S = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """A decision and how far it came. refused: groups that a router refused, with its words."""
+    """A decision and how far it came. refused: groups that a router refused, with its words; unwritten: keys whose
+    Secret the API server refused, with its words.
+    """
 
     decision: Decision
     progress: Programmed
     refused: Mapping[str, str]
+    unwritten: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reporter:
@@ -94,7 +97,8 @@ class Reporter:
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
         assert self._outcome is not None  # noqa: S101  only called with one
         outcome = self._outcome
-        moment = Moment(outcome.decision, outcome.progress, outcome.refused, seen, service_url(self._namespace), now())
+        url, unwritten = service_url(self._namespace), outcome.unwritten
+        moment = Moment(outcome.decision, outcome.progress, outcome.refused, seen, url, now(), unwritten)
         if not verdict.generation:  # of an object that cannot be read
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
         spec = parse(ModelGroup, live) if verdict.kind == "ModelGroup" else None

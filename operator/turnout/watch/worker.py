@@ -9,7 +9,7 @@ import logging
 from datetime import timedelta
 
 from turnout.apply import keyring
-from turnout.apply.consumers import hand_out
+from turnout.apply.consumers import HandOut, hand_out
 from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
@@ -39,6 +39,8 @@ STATE_FILE = "ir.json.gz"
 RETRY_S, RETRY_AT_MOST_S = 1.0, 60.0
 """Seconds until a failed run is repeated; doubled each time up to the second."""
 SETTLE_RETRY_S = 5.0
+UNFINISHED_AT_MOST_S = 10.0
+"""Seconds for which changes that keep coming may put off reports, while routers are behind."""
 TERMINATING = "because it is being terminated"
 """What the API server says of a namespace on its way out; the rest of it follows by itself."""
 
@@ -61,6 +63,7 @@ class Worker:
         self._compiled: Compiled | None = None
         self._failures = 0
         self._since = 0.0
+        self._finished = 0.0
 
     async def run(self) -> None:
         """Work until the namespace is no concern any more."""
@@ -166,20 +169,22 @@ class Worker:
 
     async def _finish(self, decision: Decision, progress: Programmed) -> None:
         """Hand out, tidy up, report, and set the alarm for the next time that something happens by itself."""
-        if not progress.done and self.waker.pending:
+        since = asyncio.get_running_loop().time() - self._finished
+        if not progress.done and self.waker.pending and since < UNFINISHED_AT_MOST_S:
             return  # interrupted: the run that follows knows more
+        self._finished += since
         context = self._context
         self._context.metrics.programmed.labels(self.namespace).set(progress.done)
-        handed_out = not decision.wants_router
+        handed_out = HandOut(not decision.wants_router, {})
         if progress.done:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
             handed_out = await hand_out(context.kube, self._applier, decision, uids, self._secret, self._interrupted)
-        if handed_out:  # a Secret that is renamed must not go before the new one is there
-            await self._prune_consumers(decision)
-        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons))
+        if handed_out.done:  # a Secret that is renamed must not go before the new one is there
+            await self._prune_consumers(decision, frozenset(handed_out.unwritten))
+        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten))
         waits = [context.settings.resync_s]
-        if decision.wants_router and not progress.done:
+        if handed_out.unwritten or (decision.wants_router and not progress.done):
             waits.append(SETTLE_RETRY_S)
         waits += [
             (state.expires_at - now() + timedelta(milliseconds=50)).total_seconds()
@@ -196,10 +201,10 @@ class Worker:
         await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
         self._previous = None
 
-    async def _prune_consumers(self, decision: Decision) -> None:
+    async def _prune_consumers(self, decision: Decision, unwritten: frozenset[str]) -> None:
         wanted = frozenset(state.secret_name for state in decision.keys)
         well = {v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.problem is None}
-        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in well)
+        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in well) | unwritten
         secrets = self._context.store.objects(self.namespace, SECRET).values()
         await self._delete(abandoned(secrets, wanted=wanted, kept_keys=kept))
 

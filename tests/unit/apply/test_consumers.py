@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from harness.manifests import Manifest, key, snapshot
-from turnout.apply.consumers import AT_ONCE, hand_out
+from turnout.apply.consumers import AT_ONCE, HandOut, hand_out
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import decide
+from turnout.errors import DeniedError
 from turnout.infra.labels import OURS
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -19,6 +20,8 @@ class Cluster:
     def __init__(self, **unheard_of: dict[str, Any]) -> None:
         self.unheard_of = unheard_of
         self.applied: list[str] = []
+        self.denies: str | None = None
+        self.result: HandOut | None = None
 
     async def get(self, _kind: Any, _namespace: str, name: str) -> dict[str, Any] | None:
         """The Secret as it is."""
@@ -26,6 +29,8 @@ class Cluster:
 
     async def apply(self, obj: dict[str, Any]) -> bool:
         """The applier's."""
+        if obj["metadata"]["name"] == self.denies:
+            raise DeniedError("422: field is immutable")
         self.applied.append(obj["metadata"]["name"])
         return True
 
@@ -35,7 +40,7 @@ async def handed_out(cluster: Cluster, *keys: Manifest, interrupted: bool = Fals
     decision = decide(snapshot(*keys), None, now=NOW)
     uids = {k["metadata"]["name"]: "u" for k in keys}
     kube, applier = cast("Kube", cluster), cast("Applier", cluster)
-    await hand_out(kube, applier, decision, uids, lambda _: None, lambda: interrupted)
+    cluster.result = await hand_out(kube, applier, decision, uids, lambda _: None, lambda: interrupted)
     return sorted(cluster.applied)
 
 
@@ -64,3 +69,11 @@ async def test_something_urgent_goes_first() -> None:
     """A thousand Secrets do not hold up the end of a revoked key; the rest follows in the next run."""
     keys = [key(f"k{n}") for n in range(3 * AT_ONCE)]
     assert len(await handed_out(Cluster(), *keys, interrupted=True)) == AT_ONCE
+
+
+async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:
+    """An immutable one, say: the key that wants it is told, the others have theirs."""
+    cluster = Cluster()
+    cluster.denies = "b"
+    assert await handed_out(cluster, key("a"), key("b"), key("c")) == ["a", "c"]
+    assert cluster.result == HandOut(True, {"b": "Secret 'b' cannot be written: 422: field is immutable"})

@@ -133,6 +133,15 @@ def test_a_key_shows_its_phase(case: str) -> None:
     assert "sk-turnout" not in str(found)
 
 
+def test_a_key_whose_secret_cannot_be_written_says_so() -> None:
+    """Routers know it, but the program does not; the others are not concerned."""
+    decision = decide(snapshot(key("app")), None, now=NOW)
+    moment = replace(MOMENT, decision=decision, unwritten={"app": "Secret 'app' cannot be written: immutable"})
+    found = object_status(verdict_of("ScopedKey", decision), None, moment, {})
+    ready = next(c for c in found["conditions"] if c["type"] == "Ready")
+    assert (ready["status"], ready["reason"], ready["message"][:12]) == ("False", "ApplyFailed", "Secret 'app'")
+
+
 def test_a_lifetime_becomes_a_date() -> None:
     """The date counts from the issue of the token."""
     decision = decide(snapshot(key("app", lifetime="90d")), None, now=NOW)

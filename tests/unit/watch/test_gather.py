@@ -53,11 +53,15 @@ def test_an_object_on_its_way_out_is_gone() -> None:
     assert gatherer.snapshot().keys == ()
 
 
-def test_secrets_of_users_are_material_and_ours_are_not() -> None:
-    """Names that are taken, reserved ones always among them; credentials only from Secrets that are not ours."""
-    gatherer = gathered((SECRET, secret("theirs", "x")), (SECRET, secret("ours", "y", **OURS)))
+def test_secrets_are_material_but_for_our_own_files() -> None:
+    """Names that are taken, reserved ones always among them; an issued key, or a copy of it, may be a credential."""
+    gatherer = gathered(
+        (SECRET, secret("theirs", "x")),
+        (SECRET, secret("ours", "y", **OURS)),
+        (SECRET, secret("turnout-router", "z", **OURS)),
+    )
     snapshot = gatherer.snapshot()
-    assert snapshot.secrets == {"theirs": {"api-key": b"x"}}
+    assert snapshot.secrets == {"theirs": {"api-key": b"x"}, "ours": {"api-key": b"y"}}
     assert snapshot.foreign_secrets == {"theirs", "turnout-router", "turnout-keyring", "turnout-state"}
 
 
