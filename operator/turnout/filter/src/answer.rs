@@ -10,7 +10,7 @@ use crate::judge::{Judge, Shape, Verdict};
 use crate::lane::Attempt;
 use crate::metrics::{count, Metric, Outcome};
 use crate::provider::sanitise;
-use crate::request::Request;
+use crate::request::{Blame, Request};
 
 /// Bytes of an answer that are held at most; a longer one is let go unjudged. Below Envoy's buffer of 32 MiB.
 pub const HELD_MOST: usize = 16 * 1024 * 1024;
@@ -27,7 +27,7 @@ pub enum Phase {
     Sending,
     /// The answer is held and judged.
     Judging,
-    /// A refusal is held for its message.
+    /// A refusal is held for what its body says.
     Refusal,
     /// A stream passes, and is watched.
     Flowing,
@@ -48,11 +48,13 @@ impl Attempt {
         if !headers.get(HOP_FAILED).is_empty() {
             return self.hop_failed(headers.get(HOP_FAILED));
         }
+        self.note_pause(&headers);
         match self.status {
             200..=299 => self.judged(&headers, end),
-            401..=404 if end => self.refused(b""),
-            401..=404 => self.hold(Phase::Refusal),
-            408 | 409 | 429 | 100..=199 | 300..=399 | 500..=599 => self.unwilling(&headers),
+            400 if !self.may_fit_elsewhere() => self.passes(Outcome::ClientError),
+            400..=404 | 429 if end => self.refusal(b""),
+            400..=404 | 429 => self.hold(Phase::Refusal),
+            408 | 409 | 100..=199 | 300..=399 | 500..=599 => self.unwilling(),
             _ => self.passes(Outcome::ClientError),
         }
     }
@@ -66,7 +68,7 @@ impl Attempt {
             Phase::Refusal if end || size > REFUSAL_READ => {
                 let body = host::buffer(Buffer::Response, 0, size.min(REFUSAL_READ));
                 self.read = size;
-                self.refused(&body)
+                self.refusal(&body)
             }
             Phase::Refusal => Action::Pause,
             Phase::Rejected => {
@@ -91,11 +93,21 @@ impl Attempt {
         Action::Pause
     }
 
-    fn passes(&mut self, outcome: Outcome) -> Action {
+    pub(crate) fn passes(&mut self, outcome: Outcome) -> Action {
         self.phase = Phase::Passing;
         let word = outcome.word();
-        self.with(|r, context| r.settle(context, outcome, 0, word));
+        self.with(|r, context| r.settle(context, outcome, Blame::Lane, word));
         Action::Continue
+    }
+
+    /// Whether a model that takes longer prompts is still to come.
+    fn may_fit_elsewhere(&self) -> bool {
+        let wider = self.with(|r, _| {
+            let window = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.talent.window);
+            let ahead = r.chain.steps.get(r.begun..).unwrap_or_default();
+            window > 0 && ahead.iter().any(|step| r.model(*step).map_or(false, |m| m.talent.window > window))
+        });
+        wider.unwrap_or(false)
     }
 
     fn judged(&mut self, headers: &Headers, end: bool) -> Action {
@@ -185,7 +197,7 @@ impl Attempt {
             None if end => {
                 self.note_usage();
                 self.close_event(size);
-                self.with(|r, context| r.settle(context, Outcome::Ok, 0, ""));
+                self.with(|r, context| r.settle(context, Outcome::Ok, Blame::Lane, ""));
             }
             None => {}
             Some(fault) => self.broke(fault, size),

@@ -2,11 +2,17 @@
 //!
 //! The bytes are never re-encoded: the lane puts its own model name between the quotes found here, nothing else changes.
 
+use crate::fit::{Features, Need};
 use crate::json::{Kind, Lexer, Sink, Word};
 use crate::text::{at_least, unescape};
 
 /// The most tokens that can be reserved: Envoy's limiter ignores a number above this, and would take 1.
 pub const MOST_TOKENS: u64 = 1_000_000_000;
+/// Bytes of text per prompt token, for what must fit into a window: prose in any language and code need more bytes than
+/// this for a token (tests/unit/test_token_bound.py), noise may need fewer.
+const LEAST_BYTES_PER_TOKEN: u64 = 2;
+/// Tokens of an image: the largest that providers document (Anthropic: about 1,600; OpenAI, high detail: up to 1,445).
+const IMAGE_TOKENS: u64 = 1_600;
 
 /// Why a body is refused; each is a client's mistake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +38,8 @@ pub struct Body {
     pub stream: bool,
     /// The largest of max_tokens, max_completion_tokens and max_output_tokens; None without any.
     pub most_tokens: Option<u64>,
+    /// What a model must be able to do for it.
+    pub need: Need,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +48,8 @@ enum Member {
     Model,
     Stream,
     Most,
+    Tools,
+    Format,
 }
 
 #[derive(Default)]
@@ -50,6 +60,43 @@ struct Facts {
     model: Option<(String, (u64, u64))>,
     stream: bool,
     most: Option<u64>,
+    need: Features,
+    /// Bytes of text that may become tokens.
+    text: u64,
+    images: u64,
+    /// The last key was `type`, or one of bytes in base64.
+    names_type: bool,
+    names_bytes: bool,
+}
+
+impl Facts {
+    fn need(&self) -> Need {
+        let prompt = self.text / LEAST_BYTES_PER_TOKEN;
+        let images = self.images.saturating_mul(IMAGE_TOKENS);
+        let tokens = prompt.saturating_add(images).saturating_add(self.most.unwrap_or(0));
+        Need { tokens, features: self.need }
+    }
+
+    /// The `type` of a part of a prompt, or of the answer's form.
+    fn part(&mut self, depth: usize, name: &[u8]) {
+        match name {
+            b"image_url" | b"input_image" | b"image" => {
+                self.images = self.images.saturating_add(1);
+                self.need = self.need.and(Features::VISION);
+            }
+            b"input_audio" => self.need = self.need.and(Features::AUDIO),
+            b"json_schema" if depth == 2 && self.member == Some(Member::Format) => {
+                self.need = self.need.and(Features::JSON_SCHEMA)
+            }
+            _ => {}
+        }
+    }
+
+    fn measure(&mut self, word: &Word) {
+        if !self.names_bytes && !word.raw.starts_with(b"data:") {
+            self.text = self.text.saturating_add(word.span.1.saturating_sub(word.span.0));
+        }
+    }
 }
 
 /// Reads a body as it comes.
@@ -72,10 +119,11 @@ impl Scanner {
         if !whole || !facts.object {
             return Err(Refusal::NotJson);
         }
+        let need = facts.need();
         match facts.models {
             0 => Err(Refusal::NoModel),
             1 => facts.model.map_or(Err(Refusal::BadModel), |(model, span)| {
-                Ok(Body { model, span, stream: facts.stream, most_tokens: facts.most })
+                Ok(Body { model, span, stream: facts.stream, most_tokens: facts.most, need })
             }),
             _ => Err(Refusal::TwoModels),
         }
@@ -95,6 +143,8 @@ fn member(key: Word) -> Member {
         b"model" => Member::Model,
         b"stream" => Member::Stream,
         b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => Member::Most,
+        b"tools" | b"functions" => Member::Tools,
+        b"response_format" => Member::Format,
         _ => Member::Other,
     }
 }
@@ -104,17 +154,29 @@ impl Sink for Facts {
         if depth == 1 {
             self.member = Some(member(key));
             self.models = self.models.saturating_add(u32::from(self.member == Some(Member::Model)));
+        } else {
+            self.names_type = key.raw == b"type";
         }
+        self.names_bytes = matches!(key.raw, b"data" | b"file_data");
+        self.measure(&key);
     }
 
     fn open(&mut self, depth: usize, kind: Kind) {
         self.object |= depth == 0 && kind == Kind::Object;
     }
 
-    fn close(&mut self, _: usize, _: Kind, _: bool) {}
+    fn close(&mut self, depth: usize, kind: Kind, filled: bool) {
+        if depth == 1 && kind == Kind::Array && filled && self.member == Some(Member::Tools) {
+            self.need = self.need.and(Features::TOOLS);
+        }
+    }
 
     fn scalar(&mut self, depth: usize, kind: Kind, word: Word) {
+        self.measure(&word);
         if depth != 1 {
+            if std::mem::take(&mut self.names_type) && kind == Kind::Text {
+                self.part(depth, word.raw);
+            }
             return;
         }
         match self.member.take() {
@@ -180,6 +242,40 @@ mod tests {
         for bad in ["", "[]", "\"model\"", r#"[{"model":"a"}]"#, r#"{"model":"a""#, r#"{"model":"a"} x"#] {
             assert_eq!(scan(bad), Err(Refusal::NotJson), "{}", bad);
         }
+    }
+
+    #[test]
+    fn what_it_needs_is_seen_wherever_it_stands() {
+        for (members, features) in [
+            (r#""messages":[{"role":"user","content":"tools, image_url, json_schema"}]"#, Features::NONE),
+            (r#""tools":[{"type":"function"}]"#, Features::TOOLS),
+            (r#""functions":[{"name":"f"}]"#, Features::TOOLS),
+            (r#""tools":[],"tool_choice":"none""#, Features::NONE),
+            (r#""messages":[{"content":[{"type":"image_url","image_url":{"url":"http://a/b"}}]}]"#, Features::VISION),
+            (r#""input":[{"content":[{"image_url":"x","type":"input_image"}]}]"#, Features::VISION),
+            (r#""messages":[{"content":[{"type":"input_audio"}]}]"#, Features::AUDIO),
+            (r#""response_format":{"type":"json_schema","json_schema":{}}"#, Features::JSON_SCHEMA),
+            (r#""response_format":{"type":"json_object"}"#, Features::NONE),
+            (r#""messages":[{"type":"json_schema"}]"#, Features::NONE),
+        ] {
+            let body = format!(r#"{{{},"model":"a"}}"#, members);
+            assert_eq!(scan(&body).unwrap().need.features, features, "{}", members);
+        }
+    }
+
+    #[test]
+    fn its_length_is_a_bound_that_bytes_of_images_do_not_inflate() {
+        let tokens = |body: &str| scan(body).unwrap().need.tokens;
+        let prompt = "word ".repeat(1_000);
+        let plain = tokens(&format!(r#"{{"model":"a","messages":[{{"content":"{}"}}]}}"#, prompt));
+        assert!((2_500..2_600).contains(&plain), "{}", plain);
+        let longer = tokens(&format!(r#"{{"model":"a","max_tokens":9000,"messages":[{{"content":"{}"}}]}}"#, prompt));
+        assert!((11_500..11_700).contains(&longer), "{}", longer);
+        let bytes = "A".repeat(100_000);
+        let image = format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, bytes);
+        let audio = format!(r#"{{"type":"input_audio","input_audio":{{"data":"{}","format":"wav"}}}}"#, bytes);
+        let parts = tokens(&format!(r#"{{"model":"a","messages":[{{"content":[{},{}]}}]}}"#, image, audio));
+        assert!((1_600..1_800).contains(&parts), "{}", parts);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::cell::draw;
 use crate::chain::Doors;
 use crate::circuit::{Circuit, Door, Rules};
 use crate::host;
+use crate::load;
 use crate::table::Table;
 use std::fmt::Write;
 
@@ -61,10 +62,18 @@ pub fn succeeded(lane: &str, rules: &Rules, now: u64) {
     });
 }
 
-/// A failure of a lane; `shut_ms` as in `Circuit::failed`.
-pub fn failed(lane: &str, rules: &Rules, now: u64, shut_ms: u64) {
+/// A failure of a lane.
+pub fn failed(lane: &str, rules: &Rules, now: u64) {
     update(lane, |c| {
-        c.failed(rules, now, shut_ms);
+        c.failed(rules, now);
+        true
+    });
+}
+
+/// The provider asked for a pause of so many milliseconds.
+pub fn pause(lane: &str, now: u64, ms: u64) {
+    update(lane, |c| {
+        c.pause(now, ms);
         true
     });
 }
@@ -132,6 +141,14 @@ impl Doors for Circuits<'_> {
 
     fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool {
         self.table.lanes.get(lane).map_or(false, |lane| take_permit(&lane.id, rules, self.now))
+    }
+
+    fn has_room(&mut self, lane: usize) -> bool {
+        self.table.lanes.get(lane).map_or(false, |lane| load::has_room(lane, self.now))
+    }
+
+    fn take_room(&mut self, lane: usize, force: bool) -> bool {
+        self.table.lanes.get(lane).map_or(false, |lane| load::take(lane, self.now, force))
     }
 
     fn draw(&mut self, n: u64) -> u64 {

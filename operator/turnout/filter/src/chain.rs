@@ -1,9 +1,10 @@
 //! The chain of one request: which lanes, in which order, chosen before Envoy routes so that a shut lane costs nothing.
 //!
-//! Impure only through `Doors`: circuits, permits and chance come from there.
+//! Impure only through `Doors`: circuits, permits, capacity and chance come from there.
 
 use crate::circuit::{Door, Rules};
-use crate::table::{Group, Table};
+use crate::fit::Need;
+use crate::table::{Group, Model, Table};
 
 /// A model of a group: indices in `Table::groups` and `Group::models`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +30,10 @@ pub trait Doors {
     fn door(&mut self, lane: usize, rules: &Rules) -> Door;
     /// Takes a trial of a half-open lane.
     fn take_permit(&mut self, lane: usize, rules: &Rules) -> bool;
+    /// Whether the lane may be asked one more.
+    fn has_room(&mut self, lane: usize) -> bool;
+    /// Counts a request there, if there is room or `force`; false if there is none.
+    fn take_room(&mut self, lane: usize, force: bool) -> bool;
     /// A number below `n`.
     fn draw(&mut self, n: u64) -> u64;
 }
@@ -44,13 +49,19 @@ pub struct Chain {
     pub permit: Option<usize>,
     /// The first attempt was drawn for a model that is not the group's primary.
     pub canary: bool,
+    /// The lane at which the first attempt has been counted, until that begins.
+    pub counted: Option<usize>,
+    /// Lanes passed by because they are full; if there are no steps beside them, nobody has room.
+    pub spilled: Vec<Step>,
 }
 
 /// Chooses. `attempts`: how often in a row a lane is tried.
-pub fn choose(table: &Table, wish: &Wish, attempts: usize, doors: &mut impl Doors) -> Chain {
+pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &mut impl Doors) -> Chain {
     let mut choice = Choice {
         table,
         doors,
+        need,
+        unfit: Vec::new(),
         lanes: Vec::new(),
         last_resorts: Vec::new(),
         asked: Vec::new(),
@@ -67,15 +78,19 @@ pub fn choose(table: &Table, wish: &Wish, attempts: usize, doors: &mut impl Door
         }
         Wish::Models(steps) => steps.iter().for_each(|step| choice.next(*step, steps.len() == 1)),
     }
-    let (lanes, permit) = choice.close();
+    choice.close();
+    let (counted, spilled) = choice.spill();
+    let Choice { lanes, permit, .. } = choice;
     let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
-    Chain { steps, alone: lanes.len() == 1, permit, canary }
+    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, spilled }
 }
 
 struct Choice<'a, D> {
     table: &'a Table,
     doors: &'a mut D,
+    need: &'a Need,
     lanes: Vec<Step>,
+    unfit: Vec<Step>,
     last_resorts: Vec<Step>,
     asked: Vec<(usize, Option<bool>)>,
     soonest: Option<(u64, Step)>,
@@ -130,22 +145,45 @@ impl<'a, D: Doors> Choice<'a, D> {
         }
     }
 
-    /// The end: lanes that are only good as a last resort; and if there is none at all, the one that opens soonest.
-    fn close(mut self) -> (Vec<Step>, Option<usize>) {
+    /// The end: lanes that are only good as a last resort; if there is none at all, the one that opens soonest; and if
+    /// none could do this request, the one that is said to take most.
+    fn close(&mut self) {
         for step in std::mem::take(&mut self.last_resorts) {
             if !self.knows(step) {
                 self.lanes.push(step);
             }
         }
-        if let (true, Some((_, step))) = (self.lanes.is_empty(), self.soonest) {
-            self.lanes.push(step);
+        if self.lanes.is_empty() {
+            let window = |step: &Step| self.model(*step).map_or(0, |m| m.talent.window);
+            let widest = self.unfit.iter().rev().copied().max_by_key(window);
+            self.lanes.extend(self.soonest.map(|(_, step)| step).or(widest));
         }
-        (self.lanes, self.permit)
+    }
+
+    /// Counts the request at the first lane that has room; those before it are passed by.
+    fn spill(&mut self) -> (Option<usize>, Vec<Step>) {
+        let mut spilled = Vec::new();
+        while let Some(step) = self.lanes.first().copied() {
+            let lane = self.model(step).map_or(usize::MAX, |m| m.lane);
+            if self.doors.take_room(lane, self.permit == Some(lane)) {
+                return (Some(lane), spilled);
+            }
+            spilled.push(self.lanes.remove(0));
+        }
+        (None, spilled)
+    }
+
+    fn model(&self, step: Step) -> Option<&'a Model> {
+        self.table.groups.get(step.group)?.models.get(step.model)
     }
 
     /// Whether a request may pass: Some(true) on a trial. Each lane is asked once: a ramp is one draw, not two.
     fn door(&mut self, step: Step) -> Option<bool> {
-        let model = self.table.groups.get(step.group)?.models.get(step.model)?;
+        let model = self.model(step)?;
+        if !self.need.met_by(&model.talent) {
+            self.unfit.push(step);
+            return None;
+        }
         if let Some((_, answer)) = self.asked.iter().find(|(lane, _)| *lane == model.lane) {
             return *answer;
         }
@@ -158,7 +196,7 @@ impl<'a, D: Doors> Choice<'a, D> {
         match self.doors.door(lane, rules) {
             Door::Open => return Some(false),
             // a trial only as the first of a chain, so that it really happens
-            Door::Permit if self.lanes.is_empty() && self.permit.is_none() && self.doors.take_permit(lane, rules) => {
+            Door::Permit if self.may_try(lane) && self.doors.take_permit(lane, rules) => {
                 self.permit = Some(lane);
                 return Some(true);
             }
@@ -172,9 +210,13 @@ impl<'a, D: Doors> Choice<'a, D> {
         None
     }
 
+    fn may_try(&mut self, lane: usize) -> bool {
+        self.lanes.is_empty() && self.permit.is_none() && self.doors.has_room(lane)
+    }
+
     /// Whether the chain has this lane already; two models may share one.
     fn knows(&self, step: Step) -> bool {
-        let lane = |s: &Step| self.table.groups.get(s.group).and_then(|g| g.models.get(s.model)).map(|m| m.lane);
+        let lane = |s: &Step| self.model(*s).map(|m| m.lane);
         self.lanes.iter().any(|known| lane(known) == lane(&step))
     }
 }

@@ -1,14 +1,14 @@
 //! The circuit breaker of a lane: a pure state machine. Time comes in as milliseconds; `breaker` shares it among workers.
 //!
 //! Closed → open after `failures` in a row → after `recovery` half-open: at most `permits` trials until one has an
-//! outcome → closed, with its share of the traffic rising over `ramp`; or open again.
+//! outcome → closed, with its share of the traffic rising over `ramp`; or open again, twice as long after each relapse.
 
 /// What a group asks of a circuit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
     /// Failures in a row that open it.
     pub failures: u64,
-    /// Milliseconds that it stays open.
+    /// Milliseconds that it stays open, the first time.
     pub recovery_ms: u64,
     /// Trials at a time while half-open.
     pub permits: u64,
@@ -18,6 +18,9 @@ pub struct Rules {
 
 /// A permit whose trial never came to an end (its worker crashed) is forgotten after this.
 pub const PERMIT_LOST_MS: u64 = 120_000;
+
+/// Relapses after which it stays open no longer than before: 8 times `recovery`.
+const MOST_RELAPSES: u64 = 3;
 
 /// A ramp begins with one request in so many, else nothing would ever be learnt.
 const LEAST_SHARE: u64 = 20;
@@ -39,6 +42,10 @@ pub struct Circuit {
     pub ramp_until: u64,
     /// The status with which the provider last refused our credential, account or model; 0 after a success.
     pub refused: u64,
+    /// Relapses since it was last closed for longer than its ramp.
+    pub relapses: u64,
+    /// Unix ms until which the provider asked for peace; whatever the circuit is, it is not asked before.
+    pub paused: u64,
 }
 
 /// Whether a request may go through.
@@ -69,6 +76,7 @@ impl Circuit {
     /// The state at `now` (Unix ms).
     pub fn state(&self, now: u64) -> State {
         match self.until {
+            _ if self.paused > now => State::Open,
             0 => State::Closed,
             until if until > now => State::Open,
             _ => State::HalfOpen,
@@ -78,7 +86,7 @@ impl Circuit {
     /// What a request arriving now finds. `draw(n)` gives a number below n, for the ramp.
     pub fn door(&self, rules: &Rules, now: u64, draw: impl FnOnce(u64) -> u64) -> Door {
         match self.state(now) {
-            State::Open => Door::Shut(self.until),
+            State::Open => Door::Shut(self.until.max(self.paused)),
             State::HalfOpen if self.permits < rules.permits || self.permits_lost(now) => Door::Permit,
             State::HalfOpen => Door::Shut(now),
             State::Closed if self.is_ramping(now) => {
@@ -119,24 +127,29 @@ impl Circuit {
             State::Closed => self.fails = 0,
             State::HalfOpen => {
                 let ramp_until = now.saturating_add(rules.ramp_ms);
-                *self = Circuit { ramp_from: now, ramp_until, ..Circuit::default() };
+                *self = Circuit { ramp_from: now, ramp_until, relapses: self.relapses, ..Circuit::default() };
             }
             State::Open => {}
         }
     }
 
-    /// A failure. `shut_ms`: the provider asked for so long a pause; 0: it did not. One that comes while open counts not.
-    pub fn failed(&mut self, rules: &Rules, now: u64, shut_ms: u64) {
-        if shut_ms > 0 {
-            self.open(self.until.max(now.saturating_add(shut_ms)));
-            return;
-        }
+    /// The provider asked for a pause. That is no failure: it comes back as it was, without a trial or a ramp.
+    pub fn pause(&mut self, now: u64, ms: u64) {
+        self.paused = self.paused.max(now.saturating_add(ms));
+        self.permits = self.permits.saturating_sub(1); // the trial is over, without an outcome
+    }
+
+    /// A failure. One that comes while open counts not.
+    pub fn failed(&mut self, rules: &Rules, now: u64) {
         match self.state(now) {
             State::Open => {}
-            State::HalfOpen => self.open(now.saturating_add(rules.recovery_ms)),
+            State::HalfOpen => self.relapse(rules, now),
             State::Closed => {
                 self.fails = self.fails.saturating_add(1);
-                if self.fails >= rules.failures {
+                if self.fails >= rules.failures && self.is_ramping(now) {
+                    self.relapse(rules, now);
+                } else if self.fails >= rules.failures {
+                    self.relapses = 0;
                     self.open(now.saturating_add(rules.recovery_ms));
                 }
             }
@@ -148,19 +161,25 @@ impl Circuit {
         self.until == 0 && now < self.ramp_until
     }
 
+    fn relapse(&mut self, rules: &Rules, now: u64) {
+        self.relapses = self.relapses.saturating_add(1).min(MOST_RELAPSES);
+        self.open(now.saturating_add(rules.recovery_ms.saturating_mul(1 << self.relapses)));
+    }
+
     fn open(&mut self, until: u64) {
-        *self = Circuit { until, refused: self.refused, ..Circuit::default() };
+        let Circuit { refused, relapses, paused, .. } = *self;
+        *self = Circuit { until, refused, relapses, paused, ..Circuit::default() };
     }
 
     fn permits_lost(&self, now: u64) -> bool {
         now > self.granted.saturating_add(PERMIT_LOST_MS)
     }
 
-    /// The bytes kept in shared data: seven little-endian numbers.
-    pub fn to_bytes(self) -> [u8; 56] {
-        let mut out = [0; 56];
-        let Circuit { fails, until, permits, granted, ramp_from, ramp_until, refused } = self;
-        let fields = [fails, until, permits, granted, ramp_from, ramp_until, refused];
+    /// The bytes kept in shared data: nine little-endian numbers.
+    pub fn to_bytes(self) -> [u8; 72] {
+        let mut out = [0; 72];
+        let Circuit { fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused } = self;
+        let fields = [fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused];
         for (slot, field) in out.chunks_exact_mut(8).zip(fields) {
             slot.copy_from_slice(&field.to_le_bytes());
         }
@@ -179,6 +198,8 @@ impl Circuit {
             ramp_from: next(),
             ramp_until: next(),
             refused: next(),
+            relapses: next(),
+            paused: next(),
         }
     }
 }

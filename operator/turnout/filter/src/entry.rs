@@ -5,6 +5,7 @@ use crate::cell::{Cell, Numbered};
 use crate::front::{Action, Front};
 use crate::host::{self, Buffer};
 use crate::lane::Attempt;
+use crate::load;
 use crate::status::Status;
 use crate::table::Table;
 use crate::watch;
@@ -104,6 +105,9 @@ pub extern "C" fn proxy_on_tick(root: u32) {
     host::begin_callback();
     let lanes = matches!(role(root), Some(Role::Lane));
     let now = host::now_ms();
+    if lanes {
+        load::on_tick(now);
+    }
     for context in every_context() {
         match context.try_borrow_mut().as_deref_mut() {
             Ok(Context::Lane(attempt)) if lanes => attempt.on_tick(now),

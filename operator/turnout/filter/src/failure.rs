@@ -1,32 +1,30 @@
 //! The lane role's failures: an attempt that is no answer, and what the next lane or the client gets instead.
 
 use crate::answer::Phase;
+use crate::fit::says_too_long;
 use crate::front::Action;
 use crate::headers::Headers;
 use crate::host::{self, Buffer, Map};
 use crate::judge::Fault;
 use crate::lane::{note_refusal, refuse, Attempt};
 use crate::metrics::Outcome;
-use crate::provider::retry_after;
+use crate::next::replan;
+use crate::pause::{pause_ms, PAUSE_MOST_MS};
 use crate::refusal;
 use crate::replies;
-use crate::request::{Request, NEUTRAL};
+use crate::request::{Blame, Request};
 
-/// Seconds of Retry-After that are waited out on a lane alone, and shut no lane.
-const WAITED_FOR: u64 = 2;
-/// Seconds that a Retry-After shuts a lane at most.
-const SHUT_MOST: u64 = 300;
+/// Milliseconds of a pause that are waited out on a lane alone.
+const WAITED_FOR_MS: u64 = 2_000;
 
 impl Attempt {
     /// 408, 409, 429, redirects and 5xx: the next lane, a short wait on a lane alone, or on to the client.
-    pub(crate) fn unwilling(&mut self, headers: &Headers) -> Action {
-        let (status, wait) = (self.status, retry_after(headers));
-        let asked = wait.filter(|_| matches!(status, 429 | 503)).unwrap_or(0);
-        let shut_ms = if asked > WAITED_FOR { asked.min(SHUT_MOST).saturating_mul(1000) } else { 0 };
+    pub(crate) fn unwilling(&mut self) -> Action {
+        let (status, pause) = (self.status, self.pause);
         let outcome = if status == 429 { Outcome::RateLimited } else { Outcome::ServerError };
-        let wait = wait.filter(|w| *w <= WAITED_FOR && matches!(status, 429 | 503));
+        let wait = pause.filter(|ms| *ms <= WAITED_FOR_MS);
         self.with(|r, context| {
-            r.settle(context, outcome, shut_ms, &status.to_string());
+            r.settle(context, outcome, pause.map_or(Blame::Lane, Blame::Pause), &status.to_string());
             retry(r, wait);
         });
         if status < 400 {
@@ -37,11 +35,46 @@ impl Attempt {
         Action::Continue
     }
 
+    /// How long this answer asks for peace.
+    pub(crate) fn note_pause(&mut self, headers: &Headers) {
+        self.pause = match self.status {
+            429 | 503 => pause_ms(headers, host::now_ms()),
+            _ => None,
+        };
+    }
+
+    /// A whole answer of status 400, 401–404 or 429: what is behind it stands in the body.
+    pub(crate) fn refusal(&mut self, body: &[u8]) -> Action {
+        match self.status {
+            400 if says_too_long(body) => self.too_long(),
+            400 => self.passes(Outcome::ClientError),
+            429 if String::from_utf8_lossy(body).contains("insufficient_quota") => {
+                self.pause = Some(PAUSE_MOST_MS); // no reset brings the money; it is for a person to see to
+                self.refused(body)
+            }
+            429 => self.unwilling(),
+            _ => self.refused(body),
+        }
+    }
+
+    /// The prompt does not fit here: a model with a larger window, if there is one.
+    fn too_long(&mut self) -> Action {
+        self.with(|r, context| {
+            let window = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.talent.window);
+            r.settle(context, Outcome::TooLong, Blame::Nobody, Outcome::TooLong.word());
+            replan(r, host::now_ms(), window);
+            ask_for_retry(r);
+        });
+        self.phase = Phase::Passing;
+        Action::Continue
+    }
+
     /// A held stream's hop got no answer from the provider: `flags` are Envoy's of that.
     pub(crate) fn hop_failed(&mut self, flags: &str) -> Action {
         let outcome = if flags.contains("UT") { Outcome::Timeout } else { Outcome::Connection };
         self.with(|r, context| {
-            r.settle(context, outcome, 0, outcome.word());
+            r.settle(context, outcome, Blame::Lane, outcome.word());
+            replan(r, host::now_ms(), 0);
             if r.has_more() || (r.has_spare() && outcome == Outcome::Connection) {
                 host::set_header(Map::Response, "x-turnout-retry", "1");
             }
@@ -50,9 +83,9 @@ impl Attempt {
         Action::Continue
     }
 
-    /// 401–404: our credential, account or model; noted, and never passed on as if it were the client's.
+    /// 401–404, and 429 without quota: our credential, account or model; noted, and never passed on as if it were the client's.
     pub(crate) fn refused(&mut self, body: &[u8]) -> Action {
-        let status = self.status;
+        let (status, pause) = (self.status, self.pause);
         let ours = self.with(|r, context| {
             let lane = r.current.and_then(|c| r.lane(c.step));
             let credential = lane.and_then(|l| l.credential.as_ref()).map_or("", |(_, value)| value.as_str());
@@ -60,7 +93,8 @@ impl Attempt {
             note_refusal(r, status, &message);
             let elsewhere = status == 404 && r.path != "/chat/completions"; // perhaps only this path is missing there
             let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
-            r.settle(context, Outcome::Refused, if elsewhere { NEUTRAL } else { 0 }, &status.to_string());
+            let blame = if elsewhere { Blame::Nobody } else { pause.map_or(Blame::Lane, Blame::Pause) };
+            r.settle(context, Outcome::Refused, blame, &status.to_string());
             retry(r, None);
             replies::provider_refused(&name, status)
         });
@@ -73,7 +107,7 @@ impl Attempt {
         let model = self.with(|r, _| r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone())).flatten();
         self.note_usage();
         self.with(|r, context| {
-            r.settle(context, outcome, 0, outcome.word());
+            r.settle(context, outcome, Blame::Lane, outcome.word());
             r.answered = true; // in part, and it is paid for
         });
         if fault == Fault::Truncated {
@@ -97,7 +131,7 @@ impl Attempt {
         };
         let ours = self.with(|r, context| {
             let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
-            r.settle(context, outcome, 0, outcome.word());
+            r.settle(context, outcome, Blame::Lane, outcome.word());
             retry(r, None);
             replies::unusable(&name, outcome.word())
         });
@@ -124,14 +158,21 @@ impl Attempt {
     }
 }
 
-/// Asks Envoy for the next attempt, if there is one. `wait`: seconds of Retry-After short enough to be waited out.
-fn retry(r: &mut Request, wait: Option<u64>) {
-    if r.has_more() {
-        host::set_header(Map::Response, "x-turnout-retry", "1");
-    } else if let (true, Some(seconds)) = (r.has_spare(), wait) {
+/// Asks Envoy for the next attempt, if there is one. `wait`: milliseconds short enough to be waited out on a lane alone.
+pub(crate) fn retry(r: &mut Request, wait: Option<u64>) {
+    replan(r, host::now_ms(), 0);
+    if let (false, true, Some(ms)) = (r.has_more(), r.has_spare(), wait) {
         r.waited = true;
         host::set_header(Map::Response, "x-turnout-retry", "1");
-        host::set_header(Map::Response, "x-turnout-wait", &seconds.to_string());
+        host::set_header(Map::Response, "x-turnout-wait", &(ms.saturating_add(999) / 1000).to_string());
+    } else {
+        ask_for_retry(r);
+    }
+}
+
+fn ask_for_retry(r: &Request) {
+    if r.has_more() {
+        host::set_header(Map::Response, "x-turnout-retry", "1");
     }
 }
 

@@ -177,6 +177,11 @@ pub fn act_on(context: u32) {
     fake(|f| f.context = context);
 }
 
+/// Notes that a request goes on.
+pub fn continue_request() {
+    fake(|f| f.acts.push(format!("go {}", f.context)));
+}
+
 /// Notes that a response goes on.
 pub fn continue_response() {
     fake(|f| f.acts.push(format!("continue {}", f.context)));

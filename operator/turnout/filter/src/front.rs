@@ -5,6 +5,7 @@ use crate::breaker::{self, Circuits};
 use crate::chain::{choose, Chain, Wish};
 use crate::host::{self, Buffer, Map};
 use crate::limits;
+use crate::load;
 use crate::metrics::{count, Metric};
 use crate::replies::{self, Reply};
 use crate::request::{self, Request, Shared};
@@ -19,6 +20,9 @@ const PIECE: usize = 256 * 1024;
 const BYTES_PER_TOKEN: u64 = 4;
 /// Completion tokens reserved for a request that names no maximum.
 const DEFAULT_COMPLETION: u64 = 500;
+
+/// Header by which a client grants less time than the group does, in milliseconds.
+const TIMEOUT: &str = "x-turnout-timeout-ms";
 
 /// What the filter does with a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +42,8 @@ pub struct Front {
     scanner: Option<Scanner>,
     read: usize,
     started: u64,
+    /// Milliseconds that the client grants; the group may grant fewer.
+    patience: u64,
     request: Option<Shared>,
     code: u16,
 }
@@ -53,6 +59,7 @@ impl Front {
             scanner: None,
             read: 0,
             started: 0,
+            patience: u64::MAX,
             request: None,
             code: 0,
         }
@@ -63,6 +70,13 @@ impl Front {
         self.started = host::now_ms();
         let headers = host::headers(Map::Request);
         let (method, path, client) = (headers.get(":method"), headers.get(":path"), headers.get("x-turnout-client"));
+        let asked = headers.get(TIMEOUT);
+        if !asked.is_empty() {
+            match asked.parse() {
+                Ok(ms) if ms > 0 => self.patience = ms,
+                _ => return self.reply(&replies::bad_timeout()),
+            }
+        }
         match self.admit(method, path, client) {
             Ok(Endpoint::Provider(path)) => {
                 self.path = path;
@@ -147,6 +161,9 @@ impl Front {
             if let Some(lane) = request.chain.permit.take().and_then(|l| request.table.lanes.get(l)) {
                 breaker::give_back(&lane.id);
             }
+            if let Some(lane) = request.chain.counted.take().and_then(|l| request.table.lanes.get(l)) {
+                load::give_back(lane, host::now_ms());
+            }
             self.count(&request, elapsed);
         };
     }
@@ -182,8 +199,8 @@ impl Front {
         self.scanner = None;
         host::set_header(Map::Request, "x-turnout-reply", "1"); // the body is complete: Envoy passes it as it is
         let json = ("content-type", "application/json");
-        match reply.allow {
-            Some(method) => host::reply(reply.status, &[json, ("allow", method)], &reply.body),
+        match reply.header {
+            Some(header) => host::reply(reply.status, &[json, header], &reply.body),
             None => host::reply(reply.status, &[json], &reply.body),
         }
         Action::Pause
@@ -206,8 +223,15 @@ impl Front {
             None => return self.reply(&replies::unknown_key()),
         };
         let mut doors = Circuits::new(&table, self.started);
-        let chain = choose(&table, &wish, group.attempts, &mut doors);
-        let request = self.request(body, index, chain);
+        let chain = choose(&table, &wish, &body.need, group.attempts, &mut doors);
+        let request = self.request(body, index, group, chain);
+        for step in &request.chain.spilled {
+            let model = request.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
+            count(Metric::Spilled, &[&group.name, model], 1);
+        }
+        if request.chain.steps.is_empty() {
+            return self.reply(&replies::no_room(&group.name));
+        }
         self.announce(&request, group, body);
         let shared = Rc::new(RefCell::new(request));
         request::register(self.context, &shared);
@@ -215,11 +239,12 @@ impl Front {
         Action::Continue
     }
 
-    fn request(&self, body: &Body, group: usize, chain: Chain) -> Request {
+    fn request(&self, body: &Body, index: usize, group: &Group, chain: Chain) -> Request {
         Request {
             table: self.table.clone(),
             key: self.key.clone(),
-            group,
+            group: index,
+            deadline: self.started.saturating_add(group.total_ms.min(self.patience)),
             chain,
             begun: 0,
             path: self.path,
@@ -254,8 +279,12 @@ impl Front {
             set("x-turnout-reserve", &self.reserve(body).to_string());
         }
         set("x-envoy-max-retries", &request.retries().to_string());
+        let left = request.deadline.saturating_sub(self.started);
         if !request.holds() {
-            set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().to_string());
+            set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().min(left).to_string());
+        }
+        if !request.stream || request.holds() {
+            set("x-envoy-upstream-rq-timeout-ms", &left.to_string()); // of a live stream it would cut the end off
         }
         set("x-turnout-group", &group.name);
     }

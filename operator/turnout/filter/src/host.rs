@@ -35,6 +35,7 @@ pub enum MetricKind {
     Histogram = 2,
 }
 
+const REQUEST_STREAM: u32 = 0;
 const RESPONSE_STREAM: u32 = 1;
 const WARN: u32 = 3;
 
@@ -174,6 +175,12 @@ pub fn tick_every(ms: u32) {
 pub fn act_on(context: u32) {
     // SAFETY: takes no pointer.
     unsafe { abi::proxy_set_effective_context(context) };
+}
+
+/// Lets a held request go on, after the current callback.
+pub fn continue_request() {
+    // SAFETY: takes no pointer.
+    unsafe { abi::proxy_continue_stream(REQUEST_STREAM) };
 }
 
 /// Lets a held response go on, after the current callback.

@@ -2,13 +2,18 @@
 
 use crate::answer::Phase;
 use crate::breaker;
+use crate::cell::draw;
 use crate::front::Action;
 use crate::host::{self, Buffer, Map};
 use crate::judge::Judge;
+use crate::load;
 use crate::metrics::Outcome;
-use crate::request::{self, Current, Request, Shared};
+use crate::request::{self, Blame, Current, Request, Shared};
 use crate::table::Lane;
 use std::cell::RefMut;
+
+/// Milliseconds before a lane is tried once more: so many, and up to as many again by chance, and up to a tick.
+const BACKOFF_MS: u64 = 100;
 
 /// An attempt.
 pub struct Attempt {
@@ -21,6 +26,10 @@ pub struct Attempt {
     pub(crate) last: u64,
     pub(crate) ended: bool,
     pub(crate) status: u16,
+    /// Milliseconds for which the provider asked not to be asked.
+    pub(crate) pause: Option<u64>,
+    /// Unix ms until which the attempt waits before it begins; 0: it does not.
+    pub(crate) waits: u64,
     spliced: bool,
 }
 
@@ -37,6 +46,8 @@ impl Attempt {
             last: 0,
             ended: false,
             status: 0,
+            pause: None,
+            waits: 0,
             spliced: false,
         }
     }
@@ -48,25 +59,38 @@ impl Attempt {
         let sent = self.with(|r, context| {
             settle_silent(r, now);
             let n = r.begun;
+            if r.deadline <= now {
+                return Err(504);
+            }
             let step = r.step_of(n).filter(|_| n < r.chain.steps.len() || spare_helps(r));
             let step = match step {
                 Some(step) => step,
-                None => return 504,
+                None => return Err(504),
             };
             if let (Some(left), Some(why)) = (r.step, r.last) {
                 r.left(left, why);
             }
+            let lane = match r.lane(step) {
+                Some(lane) if host::property("xds\0cluster_name") == r.cluster(lane).as_bytes() => lane,
+                _ => return Err(503), // Envoy went elsewhere than we said: never with this credential
+            };
+            if r.chain.counted.is_none() {
+                load::take(lane, now, true);
+            }
+            send(r, n, lane);
+            let again = n > 0 && r.chain.steps.get(n) == r.chain.steps.get(n.wrapping_sub(1)) && r.chain.steps.len() > n;
+            r.chain.counted = None;
             r.begun = n.saturating_add(1);
             r.current = Some(Current { context, step, first: n == 0, started: now });
-            match r.lane(step) {
-                Some(lane) if host::property("xds\0cluster_name") == r.cluster(lane).as_bytes() => send(r, n, lane),
-                _ => return 503, // Envoy went elsewhere than we said: never with this credential
-            }
-            200
+            Ok(if again { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 })
         });
         match sent {
-            Some(200) => Action::Continue,
-            Some(status) => refuse(status),
+            Some(Ok(0)) => Action::Continue,
+            Some(Ok(waits)) => {
+                self.waits = waits;
+                Action::Pause
+            }
+            Some(Err(status)) => refuse(status),
             None => refuse(503), // another VM's request (a crash, another version of this module)
         }
     }
@@ -75,6 +99,10 @@ impl Attempt {
     pub fn on_request_body(&mut self, size: usize, end: bool) -> Action {
         if self.spliced {
             return Action::Continue;
+        }
+        if self.waits > 0 {
+            self.read = size; // nothing of an answer is there yet
+            return Action::Pause;
         }
         let found = self.with(|r, _| {
             let lane = r.current.and_then(|c| r.lane(c.step));
@@ -95,6 +123,15 @@ impl Attempt {
         Action::Continue
     }
 
+    /// The wait before a lane's second attempt is over.
+    pub(crate) fn go(&mut self) {
+        self.waits = 0;
+        let size = std::mem::take(&mut self.read);
+        if self.on_request_body(size, true) == Action::Continue {
+            host::continue_request();
+        }
+    }
+
     /// The end of the attempt: with an outcome long ago, or without any answer.
     pub fn on_delete(&mut self) {
         let flowing = self.phase == Phase::Flowing;
@@ -110,7 +147,7 @@ impl Attempt {
                 _ if r.is_late(&current, host::now_ms()) => Outcome::Timeout,
                 _ => Outcome::Connection,
             };
-            r.settle(context, outcome, 0, outcome.word());
+            r.settle(context, outcome, Blame::Lane, outcome.word());
         });
     }
 
@@ -125,7 +162,7 @@ impl Attempt {
 fn settle_silent(r: &mut Request, now: u64) {
     if let Some(current) = r.current {
         let outcome = if r.is_late(&current, now) { Outcome::Timeout } else { Outcome::Connection };
-        r.settle(current.context, outcome, 0, outcome.word());
+        r.settle(current.context, outcome, Blame::Lane, outcome.word());
     }
 }
 

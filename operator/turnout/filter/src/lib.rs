@@ -31,6 +31,7 @@ pub mod cost;
 pub mod entry;
 pub mod facts;
 pub mod failure;
+pub mod fit;
 pub mod front;
 pub mod headers;
 #[cfg_attr(not(any(target_arch = "wasm32", lint)), path = "fake.rs")]
@@ -39,7 +40,10 @@ pub mod json;
 pub mod judge;
 pub mod lane;
 pub mod limits;
+pub mod load;
 pub mod metrics;
+pub mod next;
+pub mod pause;
 pub mod provider;
 pub mod refusal;
 pub mod replies;

@@ -16,6 +16,10 @@ pub enum Metric {
     FirstTokenMs,
     /// Attempts given up for the next one, by why; `model` is the one left.
     Fallbacks,
+    /// Milliseconds spent in attempts that failed.
+    LostMs,
+    /// Requests that passed a model by because its capacity was used up.
+    Spilled,
     /// Requests by status class.
     Requests,
     /// Milliseconds of a request from its start to its end.
@@ -43,6 +47,8 @@ impl Metric {
             Metric::AttemptMs => ("turnout_attempt_milliseconds", Histogram, &["group", "model", "arm", "attempt"]),
             Metric::FirstTokenMs => ("turnout_first_token_milliseconds", Histogram, &["group", "model", "arm"]),
             Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "reason"]),
+            Metric::LostMs => ("turnout_lost_milliseconds", Counter, &["group", "model"]),
+            Metric::Spilled => ("turnout_spilled", Counter, &["group", "model"]),
             Metric::Requests => ("turnout_requests", Counter, &["group", "code"]),
             Metric::RequestMs => ("turnout_request_milliseconds", Histogram, &["group"]),
             Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),
@@ -64,6 +70,8 @@ pub enum Outcome {
     ClientError,
     /// 429.
     RateLimited,
+    /// The prompt is too long for this model.
+    TooLong,
     /// The provider refused our credential, account or model: 401, 402, 403, 404.
     Refused,
     /// 408, 409, 3xx or 5xx.
@@ -93,6 +101,7 @@ impl Outcome {
             Outcome::Ok => "ok",
             Outcome::ClientError => "client_error",
             Outcome::RateLimited => "rate_limited",
+            Outcome::TooLong => "too_long",
             Outcome::Refused => "refused",
             Outcome::ServerError => "server_error",
             Outcome::Timeout => "timeout",

@@ -16,8 +16,8 @@ pub struct Reply {
     pub status: u16,
     /// JSON.
     pub body: String,
-    /// An `allow` header, for 405.
-    pub allow: Option<&'static str>,
+    /// A header more: `allow` for 405, `retry-after` for 429.
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -40,7 +40,7 @@ pub fn error_body(message: &str, kind: &str, param: &str, code: &str) -> String 
 }
 
 fn error(status: u16, message: &str, param: &str, code: &str) -> Reply {
-    Reply { status, body: error_body(message, INVALID, param, code), allow: None }
+    Reply { status, body: error_body(message, INVALID, param, code), header: None }
 }
 
 /// 401: no key that we know.
@@ -68,7 +68,7 @@ pub fn unknown_path(method: &str, path: &str) -> Reply {
 /// 405: a path that we serve, asked in another way.
 pub fn wrong_method(method: &str, path: &str, allowed: &'static str) -> Reply {
     let message = format!("Not allowed to {} on {}.", shortened(method, 20), shortened(path, ECHOED));
-    Reply { allow: Some(allowed), ..error(405, &message, "", "method_not_supported") }
+    Reply { header: Some(("allow", allowed)), ..error(405, &message, "", "method_not_supported") }
 }
 
 /// 403 or 404: a model that this key does not get.
@@ -98,6 +98,17 @@ pub fn bad_body(refusal: Refusal) -> Reply {
     }
 }
 
+/// 400: a deadline that is none.
+pub fn bad_timeout() -> Reply {
+    error(400, "`x-turnout-timeout-ms` must be a whole number of milliseconds above 0.", "", "")
+}
+
+/// 429: every model that could answer has as much to do as its capacity allows.
+pub fn no_room(group: &str) -> Reply {
+    let message = format!("All models of `{}` are at their capacity. Please try again in 1s.", shortened(group, ECHOED));
+    Reply { status: 429, body: error_body(&message, "requests", "", "rate_limit_exceeded"), header: Some(("retry-after", "1")) }
+}
+
 /// 200: the groups and models that this key may use, as OpenAI lists models.
 pub fn models(table: &Table, key: &Key) -> Reply {
     let mut names: Vec<&str> = Vec::new();
@@ -117,7 +128,7 @@ pub fn models(table: &Table, key: &Key) -> Reply {
         );
     }
     body.push_str("]}");
-    Reply { status: 200, body, allow: None }
+    Reply { status: 200, body, header: None }
 }
 
 /// 200: who this key is and what it may.
@@ -128,7 +139,7 @@ pub fn verify(key: &Key) -> Reply {
         "{{\"name\":{},\"scopes\":{},\"modelGroups\":{},\"expiresAt\":{},\"limits\":{{\"requestsPerMinute\":{},\"tokensPerMinute\":{}}}}}",
         quoted(&key.name), list(&key.scopes), list(&key.groups), expires, limit(key.rpm), limit(key.tpm)
     );
-    Reply { status: 200, body, allow: None }
+    Reply { status: 200, body, header: None }
 }
 
 /// 502: a provider refused our credential, account or model; never its 401, which a client would take for its own key.

@@ -6,6 +6,7 @@ use crate::cell::{Cell, Numbered};
 use crate::chain::{Chain, Step};
 use crate::cost::Usage;
 use crate::host;
+use crate::load;
 use crate::metrics::{count, Metric, Outcome};
 use crate::table::{Group, Lane, Model, Table};
 use std::cell::RefCell;
@@ -43,6 +44,8 @@ pub struct Request {
     pub stream: bool,
     /// When it arrived.
     pub started: u64,
+    /// When it must be answered: a stream's first content, or the whole.
+    pub deadline: u64,
     /// What was tried before, and why it was left: "a=503, b=timeout".
     pub tried: String,
     /// Attempts that failed.
@@ -170,19 +173,23 @@ impl Request {
     /// Whether the attempt has had all the time to answer that it may have at `now`, but for 5 ms and a twentieth: a loaded
     /// Envoy counts its timers from when its loop last looked at the clock.
     pub fn is_late(&self, current: &Current, now: u64) -> bool {
-        now.saturating_add(5).saturating_add(self.deadline_ms() / 20) >= current.started.saturating_add(self.deadline_ms())
+        let end = current.started.saturating_add(self.deadline_ms()).min(self.deadline);
+        let slack = end.saturating_sub(current.started) / 20;
+        now.saturating_add(5).saturating_add(slack) >= end
     }
 
-    /// What came of the attempt under way: circuit and statistics, once. `shut_ms` as in `Circuit::failed`; `why`:
-    /// what x-turnout-fallback says of it.
-    pub fn settle(&mut self, context: u32, outcome: Outcome, shut_ms: u64, why: &str) {
+    /// What came of the attempt under way: circuit, capacity and statistics, once. `why`: what x-turnout-fallback says of it.
+    pub fn settle(&mut self, context: u32, outcome: Outcome, blame: Blame, why: &str) {
         let current = match self.current.filter(|c| c.context == context) {
             Some(current) => current,
             None => return,
         };
         self.current = None;
         let now = host::now_ms();
-        self.circuit(current.step, outcome, now, shut_ms);
+        self.circuit(current.step, outcome, now, blame);
+        if let Some(lane) = self.lane(current.step) {
+            load::give_back(lane, now);
+        }
         self.step = Some(current.step);
         let attempt = if current.first { "first" } else { "fallback" };
         let name = self.model(current.step).map(|m| m.name.clone()).unwrap_or_default();
@@ -194,6 +201,7 @@ impl Request {
             Outcome::Ok | Outcome::ClientError => self.answered = true,
             Outcome::HungUp => {}
             _ => {
+                count(Metric::LostMs, &[group, &name], now.saturating_sub(current.started));
                 self.failed = self.failed.saturating_add(1);
                 self.last = Some(outcome);
                 let comma = if self.tried.is_empty() { "" } else { ", " };
@@ -210,17 +218,17 @@ impl Request {
     }
 
     /// What an outcome means for the lane's circuit, and for the trial that this request may hold.
-    fn circuit(&mut self, step: Step, outcome: Outcome, now: u64, shut_ms: u64) {
+    fn circuit(&mut self, step: Step, outcome: Outcome, now: u64, blame: Blame) {
         let (id, index, rules) = match (self.lane(step), self.model(step)) {
             (Some(lane), Some(model)) => (lane.id.clone(), model.lane, model.rules),
             _ => return,
         };
         let held = self.chain.permit == Some(index);
-        match outcome {
-            Outcome::Ok | Outcome::ClientError => breaker::succeeded(&id, &rules, now),
-            Outcome::HungUp => return, // the request's end gives the trial back
-            Outcome::Refused if shut_ms == NEUTRAL => return,
-            _ => breaker::failed(&id, &rules, now, shut_ms),
+        match (outcome, blame) {
+            (Outcome::Ok | Outcome::ClientError, _) => breaker::succeeded(&id, &rules, now),
+            (Outcome::HungUp, _) | (_, Blame::Nobody) => return, // the request's end gives the trial back
+            (_, Blame::Pause(ms)) => breaker::pause(&id, now, ms),
+            (_, Blame::Lane) => breaker::failed(&id, &rules, now),
         }
         if held {
             self.chain.permit = None; // the circuit has moved on, which cleared its trials
@@ -228,5 +236,13 @@ impl Request {
     }
 }
 
-/// In place of a pause: a refusal that says nothing about the lane (a path that this provider does not have).
-pub const NEUTRAL: u64 = u64::MAX;
+/// What a failure means for its lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blame {
+    /// It counts in the circuit.
+    Lane,
+    /// The provider asked for so many milliseconds of peace, and gets them.
+    Pause(u64),
+    /// Nothing: a path that this provider does not have, a prompt that is too long for this model.
+    Nobody,
+}

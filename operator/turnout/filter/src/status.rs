@@ -5,6 +5,7 @@ use crate::breaker;
 use crate::circuit::State;
 use crate::front::Action;
 use crate::host::{self, Buffer, Map};
+use crate::load;
 use crate::text::quoted;
 use std::fmt::Write;
 
@@ -120,13 +121,14 @@ pub fn lanes(now: u64) -> String {
         let comma = if out.ends_with('[') { "" } else { "," };
         let _ = write!(
             out,
-            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"refusal\":{}}}",
+            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"inFlight\":{},\"refusal\":{}}}",
             comma,
             quoted(&lane),
             state,
             circuit.fails,
-            circuit.until.saturating_sub(now),
+            circuit.until.max(circuit.paused).saturating_sub(now),
             circuit.is_ramping(now),
+            load::read(&lane).in_flight(now),
             refusal
         );
     }

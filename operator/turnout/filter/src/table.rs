@@ -5,10 +5,11 @@
 
 use crate::circuit::Rules;
 use crate::cost::Price;
+use crate::fit::{Features, Talent};
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -25,6 +26,19 @@ pub struct Lane {
     pub credential: Option<(String, String)>,
     /// The provider's name of the model, as it stands between quotes in JSON.
     pub upstream: String,
+    /// What it may be asked.
+    pub capacity: Capacity,
+    /// Milliseconds of idleness after which it is asked for a token; 0 = never.
+    pub warm_ms: u64,
+}
+
+/// What one router may ask of a lane; 0 = no limit.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Requests a minute.
+    pub rpm: u64,
+    /// Requests at a time.
+    pub concurrent: u64,
 }
 
 /// A model as a group's chain has it.
@@ -42,6 +56,8 @@ pub struct Model {
     pub rules: Rules,
     /// What its tokens cost.
     pub price: Price,
+    /// What it can do.
+    pub talent: Talent,
 }
 
 /// A prioritised chain of models behind one name.
@@ -55,6 +71,8 @@ pub struct Group {
     pub request_ms: u64,
     /// Milliseconds of silence inside a stream.
     pub idle_ms: u64,
+    /// Milliseconds over all attempts.
+    pub total_ms: u64,
     /// Attempts at a model before the next, 1–3.
     pub attempts: usize,
     /// Streams are held until they are whole.
@@ -109,7 +127,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 1" });
+            return Err(Malformed { line: 1, why: "not a table of version 2" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
@@ -207,18 +225,21 @@ impl<'a> Words<'a> {
         }
         let credential = if header.is_empty() { None } else { Some((header, credential)) };
         let upstream = self.text()?.to_string();
+        let capacity = Capacity { rpm: self.number()?, concurrent: self.number()? };
+        let warm_ms = self.number()?;
         if crate::text::unescape(upstream.as_bytes()).is_none()
             || upstream.bytes().any(|c| c < b' ')
             || has_bare_quote(&upstream)
         {
             return Err("a model name that is not JSON");
         }
-        Ok(Lane { id, cluster, authority, prefix, credential, upstream })
+        Ok(Lane { id, cluster, authority, prefix, credential, upstream, capacity, warm_ms })
     }
 
     fn group(&mut self) -> Result<Group, &'static str> {
         let name = self.text()?.to_string();
         let (first_ms, request_ms, idle_ms) = (self.positive()?, self.positive()?, self.positive()?);
+        let total_ms = self.positive()?;
         let attempts = match self.number()? {
             n @ 1..=3 => n as usize,
             _ => return Err("attempts that are not 1 to 3"),
@@ -228,7 +249,7 @@ impl<'a> Words<'a> {
             "complete" => true,
             _ => return Err("a delivery that is neither live nor complete"),
         };
-        Ok(Group { name, first_ms, request_ms, idle_ms, attempts, complete, models: Vec::new() })
+        Ok(Group { name, first_ms, request_ms, idle_ms, total_ms, attempts, complete, models: Vec::new() })
     }
 
     fn model(&mut self, lanes: &HashMap<String, usize>) -> Result<Model, &'static str> {
@@ -244,7 +265,18 @@ impl<'a> Words<'a> {
         let (permits, ramp_ms) = (self.positive()?, self.number()?);
         let rules = Rules { failures, recovery_ms, permits, ramp_ms };
         let (input, cached, output) = (self.number()?, self.number()?, self.number()?);
-        Ok(Model { name, lane, weight, fallback, rules, price: Price { input, cached, output } })
+        let price = Price { input, cached, output };
+        Ok(Model { name, lane, weight, fallback, rules, price, talent: self.talent()? })
+    }
+
+    fn talent(&mut self) -> Result<Talent, &'static str> {
+        let window = self.number()?;
+        let mut features = Features::NONE;
+        for word in self.list()? {
+            let feature = if word == "*" { Features::ALL } else { Features::named(&word).ok_or("an unknown feature")? };
+            features = features.and(feature);
+        }
+        Ok(Talent { window, features })
     }
 
     fn key(&mut self) -> Result<Key, &'static str> {

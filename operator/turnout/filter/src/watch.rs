@@ -2,10 +2,12 @@
 //! first content. Envoy's own timers end everything else.
 
 use crate::answer::Phase;
+use crate::failure::retry;
 use crate::host::{self, Map};
 use crate::judge::Judge;
 use crate::lane::{refuse, Attempt};
 use crate::metrics::Outcome;
+use crate::request::Blame;
 
 /// Milliseconds between looks; deadlines kept here are late by at most this.
 pub const TICK_MS: u32 = 250;
@@ -14,8 +16,12 @@ pub const TICK_MS: u32 = 250;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Due {
     Nothing,
+    /// The wait before a second attempt is over.
+    Go,
     /// Resets the stream.
     Close,
+    /// The request's deadline has passed, and no answer is there.
+    Late,
     /// A live stream has fallen silent.
     Cut,
     /// A held answer comes too late: the next lane, or an end.
@@ -31,12 +37,18 @@ impl Attempt {
         }
         match due {
             Due::Nothing => {}
+            Due::Go => self.go(),
             Due::Close => host::close(),
+            Due::Late => {
+                self.phase = Phase::Passing;
+                self.with(|r, context| r.settle(context, Outcome::Timeout, Blame::Lane, Outcome::Timeout.word()));
+                host::close(); // Envoy's retry of it is refused, because it is too late
+            }
             Due::Cut => {
                 self.phase = Phase::Passing;
                 self.note_usage();
                 self.with(|r, context| {
-                    r.settle(context, Outcome::Stalled, 0, Outcome::Stalled.word());
+                    r.settle(context, Outcome::Stalled, Blame::Lane, Outcome::Stalled.word());
                     r.answered = true; // in part
                 });
                 host::close();
@@ -48,7 +60,10 @@ impl Attempt {
     fn due(&self, now: u64) -> Due {
         let due = self.with(|r, context| {
             let silent = now > self.last.saturating_add(r.group().map_or(u64::MAX, |g| g.idle_ms));
+            let awaited = !self.judge.as_ref().map_or(false, Judge::has_content);
             match self.phase {
+                Phase::Sending if self.waits > 0 && now >= self.waits => Due::Go,
+                Phase::Sending | Phase::Judging if awaited && !r.holds() && now >= r.deadline => Due::Late,
                 Phase::Flowing if silent => Due::Cut,
                 Phase::Rejected if !self.ended => Due::Close,
                 Phase::Judging | Phase::Refusal if r.holds() => {
@@ -68,13 +83,13 @@ impl Attempt {
     /// Ends a held attempt: its headers go on, marked for the next lane; without a next one the client gets 504.
     fn give_up(&mut self, outcome: Outcome) {
         let more = self.with(|r, context| {
-            r.settle(context, outcome, 0, outcome.word());
+            r.settle(context, outcome, Blame::Lane, outcome.word());
+            retry(r, None);
             r.has_more()
         });
         if more == Some(true) {
             self.phase = Phase::Rejected;
             host::set_header(Map::Response, ":status", "504");
-            host::set_header(Map::Response, "x-turnout-retry", "1");
             host::continue_response();
         } else {
             self.phase = Phase::Passing;

@@ -2,7 +2,7 @@
 
 mod common;
 use common::*;
-use turnout_filter::entry::{proxy_on_delete, proxy_on_tick};
+use turnout_filter::entry::{proxy_on_delete, proxy_on_request_body, proxy_on_request_headers, proxy_on_tick};
 use turnout_filter::host::{fake, Map};
 
 fn begin(model: &str, stream: bool) -> String {
@@ -69,7 +69,8 @@ fn which_statuses_are_tried_elsewhere() {
     ] {
         fake(|f| f.shared.clear()); // circuits of their own
         begin("live", false);
-        assert_eq!(answer(11, status, JSON), CONTINUE, "{}", status);
+        assert_eq!(answer(11, status, JSON), if status == "429" { PAUSE } else { CONTINUE }, "{}", status);
+        assert_eq!(held(11, "{}", true), CONTINUE);
         assert_eq!(retried(), elsewhere, "{}", status);
         proxy_on_delete(11);
         proxy_on_delete(10);
@@ -164,15 +165,18 @@ fn failures_open_the_circuit_and_an_open_lane_is_not_asked() {
 fn a_lane_alone_waits_out_a_short_retry_after_once_and_shuts_on_a_long_one() {
     let text = begin("alone", false);
     answer(11, "429", &[("retry-after", "1.5")]);
+    held(11, "{}", true);
     assert_eq!((retried(), header(Map::Response, "x-turnout-wait").as_deref()), (true, Some("2")));
     proxy_on_delete(11);
     assert!(attempt(12, &text).is_some());
     answer(12, "429", &[("retry-after", "1")]);
+    held(12, "{}", true);
     assert!(!retried());
     proxy_on_delete(12);
     proxy_on_delete(10);
     begin("alone", false);
     answer(11, "429", &[("retry-after", "999")]);
+    held(11, "{}", true);
     assert!(!retried());
     assert!(lanes().contains(r#""circuit":"Open","failures":0,"openForMs":300000"#), "{}", lanes());
 }
@@ -238,7 +242,7 @@ fn a_stream_that_is_cut_or_silent_is_never_taken_for_whole_and_counts() {
     assert!(fake(|f| f.acts.is_empty()));
     later(1);
     proxy_on_tick(LANE_ROOT);
-    assert_eq!(fake(|f| f.acts.clone()), ["close 11"]);
+    assert_eq!(acts(), ["close 11"]);
     proxy_on_delete(11);
     proxy_on_delete(10);
     assert_eq!((counted(&["result=truncated"]), counted(&["result=stalled"])), (1, 1));
@@ -254,7 +258,7 @@ fn a_complete_stream_is_held_to_its_end_and_tried_elsewhere_at_any_point() {
     assert_eq!(held(11, TOKEN, false), PAUSE);
     later(2_001);
     proxy_on_tick(LANE_ROOT);
-    assert_eq!(fake(|f| f.acts.clone()), ["continue 11"]);
+    assert_eq!(acts(), ["continue 11"]);
     assert!(retried());
     proxy_on_delete(11);
     assert_eq!(attempt(12, &text).as_deref(), Some("hop"));
@@ -276,7 +280,7 @@ fn a_complete_stream_that_ends_early_or_late_is_tried_elsewhere() {
     answer(11, "200", SSE);
     later(1_000);
     proxy_on_tick(LANE_ROOT);
-    assert_eq!(fake(|f| f.acts.clone()), ["continue 11"]);
+    assert_eq!(acts(), ["continue 11"]);
     fake(|f| f.shared.clear());
     begin("whole", true);
     answer(11, "504", &[("x-turnout-hop-failed", "UT")]);
@@ -317,4 +321,164 @@ fn a_trial_whose_request_never_reached_the_lane_is_given_back() {
         proxy_on_delete(31);
     }
     assert!(lanes().contains(r#""lane":"la","circuit":"HalfOpen""#), "{}", lanes());
+}
+
+#[test]
+fn a_pause_that_a_provider_asks_for_shuts_its_lane_and_opens_no_circuit() {
+    for headers in [("retry-after", "7"), ("x-ratelimit-reset-requests", "7s"), ("retry-after-ms", "7000")] {
+        fake(|f| f.shared.clear());
+        begin("live", false);
+        answer(11, "429", &[headers]);
+        assert_eq!((held(11, "{}", true), retried()), (CONTINUE, true));
+        assert!(lanes().contains(r#""circuit":"Open","failures":0,"openForMs":7000"#), "{}", lanes());
+        proxy_on_delete(10);
+        let text = body("live", false);
+        assert_eq!(chat(20, "all", &text), CONTINUE);
+        assert_eq!(attempt(21, &text).as_deref(), Some("cb"), "not asked again before that");
+        proxy_on_delete(20);
+        later(7_000);
+        assert_eq!(chat(30, "all", &text), CONTINUE);
+        assert_eq!(attempt(31, &text).as_deref(), Some("ca"), "as before, without a trial or a ramp");
+        proxy_on_delete(30);
+    }
+}
+
+#[test]
+fn a_provider_account_without_quota_is_a_refusal_that_a_person_must_see_to() {
+    begin("live", false);
+    answer(11, "429", JSON);
+    held(11, r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota."}}"#, true);
+    assert!(retried());
+    let shown = lanes();
+    assert!(shown.contains(r#""openForMs":300000"#) && shown.contains("You exceeded your current quota."), "{}", shown);
+    assert_eq!(counted(&["turnout_attempts;", "result=refused"]), 1);
+}
+
+fn narrow(a: &str, b: &str) {
+    let window = |model: &str, window: &str| {
+        let line = TABLE.lines().find(|l| l.starts_with(&format!("model\tlive\t{}\t", model))).unwrap();
+        (line.to_string(), line.replace("\t0\t*", &format!("\t{}\t*", window)))
+    };
+    let ((from_a, to_a), (from_b, to_b)) = (window("a", a), window("b", b));
+    assert_eq!(configure_front(&TABLE.replace(&from_a, &to_a).replace(&from_b, &to_b)), 1);
+}
+
+#[test]
+fn a_prompt_too_long_for_one_model_goes_to_a_larger_one_and_else_to_the_client_as_it_is() {
+    let too_long = r#"{"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8"}}"#;
+    for (a, b, elsewhere) in [("8000", "32000", true), ("8000", "8000", false), ("8000", "0", false), ("0", "32000", false)] {
+        fake(|f| f.shared.clear());
+        router();
+        narrow(a, b);
+        let text = body("live", false);
+        chat(10, "all", &text);
+        attempt(11, &text);
+        assert_eq!(answer(11, "400", JSON), if elsewhere { PAUSE } else { CONTINUE });
+        assert_eq!((held(11, too_long, true), retried()), (CONTINUE, elsewhere), "{} {}", a, b);
+        assert_eq!(header(Map::Response, ":status").as_deref(), Some("400"));
+        assert!(lanes().contains(r#""failures":0"#));
+        proxy_on_delete(10);
+    }
+    router();
+    narrow("8000", "32000");
+    let text = body("live", false);
+    chat(10, "all", &text);
+    attempt(11, &text);
+    answer(11, "400", JSON);
+    held(11, r#"{"error":{"message":"temperature must be below 2"}}"#, true);
+    assert!(!retried(), "another mistake is the client's own");
+}
+
+fn with_capacity(concurrent: &str) -> String {
+    let line = "lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t";
+    TABLE.replace(&format!("{}0", line), &format!("{}{}", line, concurrent))
+}
+
+#[test]
+fn what_is_above_a_lanes_capacity_goes_to_the_next_and_comes_back_when_there_is_room() {
+    router();
+    assert_eq!(configure_front(&with_capacity("1")), 1);
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("ca"));
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("cb"));
+    assert_eq!(counted(&["turnout_spilled;group=live;model=a"]), 1);
+    assert_eq!(counted(&["turnout_fallbacks;"]), 0, "nothing failed");
+    answer(11, "200", JSON);
+    held(11, ANSWER, true);
+    chat(30, "all", &text);
+    assert_eq!(attempt(31, &text).as_deref(), Some("ca"));
+    proxy_on_delete(31);
+    proxy_on_delete(30);
+    let alone = body("alone", false);
+    chat(40, "all", &alone);
+    attempt(41, &alone);
+    assert_eq!(chat(50, "all", &alone), PAUSE);
+    let (status, told) = reply().unwrap();
+    assert_eq!((status, told.contains("at their capacity")), (429, true), "{}", told);
+}
+
+#[test]
+fn a_request_that_never_reached_its_lane_gives_the_room_back() {
+    router();
+    assert_eq!(configure_front(&with_capacity("1")), 1);
+    chat(10, "all", &body("live", false));
+    proxy_on_delete(10);
+    let text = body("live", false);
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("ca"));
+}
+
+#[test]
+fn no_attempt_begins_after_the_deadline_of_the_whole() {
+    let text = begin("live", false);
+    assert_eq!(header(Map::Request, "x-envoy-upstream-rq-timeout-ms").as_deref(), Some("60000"));
+    later(59_990);
+    answer(11, "503", JSON);
+    assert!(!retried(), "10 ms are not enough for another");
+    proxy_on_delete(11);
+    proxy_on_delete(10);
+    chat(20, "all", &text);
+    attempt(21, &text);
+    later(60_000);
+    proxy_on_delete(21);
+    assert_eq!((attempt(22, &text), reply().unwrap().0), (None, 504), "Envoy retried what we did not see fail");
+}
+
+#[test]
+fn a_live_stream_without_a_first_token_ends_at_the_deadline() {
+    let text = body("live", true);
+    router();
+    chat(10, "all", &text);
+    assert_eq!(header(Map::Request, "x-envoy-upstream-rq-timeout-ms"), None, "it would cut its end off");
+    attempt(11, &text);
+    later(59_900);
+    proxy_on_tick(LANE_ROOT);
+    assert_eq!(acts(), Vec::<String>::new());
+    later(100);
+    proxy_on_tick(LANE_ROOT);
+    assert_eq!(acts(), ["close 11"]);
+    assert_eq!(counted(&["turnout_attempts;", "result=timeout"]), 1);
+}
+
+#[test]
+fn a_second_attempt_at_one_lane_waits_a_little() {
+    let twice = TABLE.replace("60000\t1\tlive", "60000\t2\tlive");
+    router();
+    assert_eq!(configure_front(&twice), 1);
+    let text = body("live", false);
+    chat(10, "all", &text);
+    attempt(11, &text);
+    answer(11, "503", JSON);
+    proxy_on_delete(11);
+    begin_attempt(12, &text);
+    assert_eq!((proxy_on_request_headers(12, 3, 0), proxy_on_request_body(12, text.len(), 1)), (PAUSE, PAUSE));
+    later(99);
+    proxy_on_tick(LANE_ROOT);
+    assert_eq!(acts(), Vec::<String>::new());
+    later(101);
+    proxy_on_tick(LANE_ROOT);
+    assert_eq!(acts(), ["go 12"]);
+    assert!(sent().contains("up-a"));
 }

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use turnout_filter::chain::{choose, Doors, Step, Wish};
 use turnout_filter::circuit::{Door, Rules};
+use turnout_filter::fit::{Features, Need};
 use turnout_filter::rights::{resolve, Denied};
 use turnout_filter::table::{Key, Table};
 
-const TABLE: &str = "turnout\t1
-lane\tla\tca\thost\t/v1\t\t\tua
-lane\tlb\tcb\thost\t/v1\t\t\tub
-lane\tlc\tcc\thost\t/v1\t\t\tuc
-group\tg\t1\t1\t1\t1\tlive
-model\tg\ta\tla\t80\t1\t5\t1000\t3\t0\t0\t0\t0
-model\tg\tb\tlb\t0\t1\t5\t1000\t3\t0\t0\t0\t0
-model\tg\tc\tlc\t20\t0\t5\t1000\t3\t0\t0\t0\t0
-group\tother\t1\t1\t1\t1\tlive
-model\tother\tx\tlc\t100\t1\t5\t1000\t3\t0\t0\t0\t0
+const TABLE: &str = "turnout\t2
+lane\tla\tca\thost\t/v1\t\t\tua\t0\t0\t0
+lane\tlb\tcb\thost\t/v1\t\t\tub\t0\t0\t0
+lane\tlc\tcc\thost\t/v1\t\t\tuc\t0\t0\t0
+group\tg\t1\t1\t1\t1\t1\tlive
+model\tg\ta\tla\t80\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*
+model\tg\tb\tlb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*
+model\tg\tc\tlc\t20\t0\t5\t1000\t3\t0\t0\t0\t0\t0\t*
+group\tother\t1\t1\t1\t1\t1\tlive
+model\tother\tx\tlc\t100\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*
 key\tall\t0\t*\t*\t0\t0
 key\tfew\t0\t*\tother\t0\t0
 ";
@@ -27,6 +28,7 @@ struct Fixed {
     draw: u64,
     taken: Vec<usize>,
     asked: Vec<usize>,
+    full: Vec<usize>,
 }
 
 impl Doors for Fixed {
@@ -37,6 +39,12 @@ impl Doors for Fixed {
     fn take_permit(&mut self, lane: usize, _: &Rules) -> bool {
         self.taken.push(lane);
         true
+    }
+    fn has_room(&mut self, lane: usize) -> bool {
+        !self.full.contains(&lane)
+    }
+    fn take_room(&mut self, lane: usize, force: bool) -> bool {
+        force || self.has_room(lane)
     }
     fn draw(&mut self, n: u64) -> u64 {
         self.draw.min(n - 1)
@@ -51,7 +59,7 @@ fn chain(doors: &[(usize, Door)], draw: u64, wish: &str, attempts: usize) -> (St
     let table = Table::parse(TABLE).unwrap();
     let wish = resolve(&table, &table.keys["all"], wish).unwrap();
     let mut fixed = Fixed { doors: doors.iter().copied().collect(), draw, ..Fixed::default() };
-    let chain = choose(&table, &wish, attempts, &mut fixed);
+    let chain = choose(&table, &wish, &Need::default(), attempts, &mut fixed);
     let mut asked = fixed.asked.clone();
     asked.sort_unstable();
     asked.dedup();
@@ -106,5 +114,49 @@ fn a_name_is_a_group_first_then_a_model_of_an_allowed_group() {
     assert_eq!(resolve(&table, few, "x|a"), Err(Denied::NotAllowed("a".into())));
     for unknown in ["nope", "", "|", "x||x", "g,x"] {
         assert!(matches!(resolve(&table, all, unknown), Err(Denied::Unknown(_))), "{:?}", unknown);
+    }
+}
+
+#[test]
+fn full_lanes_are_passed_by_in_order_and_when_all_are_nobody_is_asked() {
+    let table = Table::parse(TABLE).unwrap();
+    for (full, steps, spilled) in [
+        (vec![], "a b", ""),
+        (vec![0], "b", "a"),
+        (vec![1], "a b", ""), // only the first is taken now; the others when it comes to them
+        (vec![0, 1, 2], "", "a b"),
+    ] {
+        let mut fixed = Fixed { full: full.clone(), ..Fixed::default() };
+        let chain = choose(&table, &Wish::Group(0), &Need::default(), 1, &mut fixed);
+        assert_eq!((names(&table, &chain.steps).as_str(), names(&table, &chain.spilled).as_str()), (steps, spilled));
+        assert_eq!(chain.counted.is_some(), !steps.is_empty());
+    }
+}
+
+#[test]
+fn a_trial_needs_room_and_then_is_counted_in_any_case() {
+    let table = Table::parse(TABLE).unwrap();
+    let half_open = || [(0, Door::Permit)].into_iter().collect();
+    let mut full = Fixed { doors: half_open(), full: vec![0], ..Fixed::default() };
+    let chain = choose(&table, &Wish::Group(0), &Need::default(), 1, &mut full);
+    assert_eq!((chain.permit, full.taken.len(), names(&table, &chain.steps)), (None, 0, "c b a".to_string()));
+}
+
+#[test]
+fn a_model_that_cannot_do_it_is_skipped_and_if_none_can_the_widest_is_asked() {
+    let text = TABLE
+        .replace("la\t80\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*", "la\t80\t1\t5\t1000\t3\t0\t0\t0\t0\t8000\t*")
+        .replace("lb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*", "lb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t32000\ttools")
+        .replace("lc\t20\t0\t5\t1000\t3\t0\t0\t0\t0\t0\t*", "lc\t20\t0\t5\t1000\t3\t0\t0\t0\t0\t1000\t");
+    let table = Table::parse(&text).unwrap();
+    for (tokens, features, steps) in [
+        (500, Features::NONE, "a b"),
+        (9_000, Features::NONE, "b"),
+        (500, Features::VISION, "a"),
+        (9_000, Features::TOOLS, "b"),
+        (90_000, Features::NONE, "b"),
+    ] {
+        let chain = choose(&table, &Wish::Group(0), &Need { tokens, features }, 1, &mut Fixed::default());
+        assert_eq!(names(&table, &chain.steps), steps, "{} {:?}", tokens, features);
     }
 }

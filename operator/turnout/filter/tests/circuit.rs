@@ -7,42 +7,55 @@ const RULES: Rules = Rules { failures: 3, recovery_ms: 1_000, permits: 2, ramp_m
 /// The simplest thing that could be right: what happened, kept as a list of phases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Model {
-    Closed { fails: u64, ramp: Option<(u64, u64)> },
-    Open { until: u64 },
-    Trial { out: u64, last: u64 },
+    Closed { fails: u64, ramp: Option<(u64, u64)>, relapses: u32 },
+    Open { until: u64, relapses: u32 },
+    Trial { out: u64, last: u64, relapses: u32 },
 }
 
 impl Model {
     fn now(self, now: u64) -> Model {
         match self {
-            Model::Open { until } if until <= now => Model::Trial { out: 0, last: 0 },
+            Model::Open { until, relapses } if until <= now => Model::Trial { out: 0, last: 0, relapses },
             same => same,
         }
     }
     fn succeeded(self, now: u64) -> Model {
         match self.now(now) {
-            Model::Closed { ramp, .. } => Model::Closed { fails: 0, ramp },
-            Model::Trial { .. } => Model::Closed { fails: 0, ramp: Some((now, now + RULES.ramp_ms)) },
+            Model::Closed { ramp, relapses, .. } => Model::Closed { fails: 0, ramp, relapses },
+            Model::Trial { relapses, .. } => {
+                Model::Closed { fails: 0, ramp: Some((now, now + RULES.ramp_ms)), relapses }
+            }
             open => open,
         }
     }
-    fn failed(self, now: u64, shut: u64) -> Model {
-        let open = Model::Open { until: now + RULES.recovery_ms };
+    fn failed(self, now: u64) -> Model {
+        let again = |relapses: u32| {
+            let relapses = (relapses + 1).min(3);
+            Model::Open { until: now + RULES.recovery_ms * [1, 2, 4, 8][relapses as usize], relapses }
+        };
         match self.now(now) {
-            Model::Open { until } if shut > 0 => Model::Open { until: until.max(now + shut) },
-            _ if shut > 0 => Model::Open { until: now + shut },
-            Model::Closed { fails, .. } if fails + 1 >= RULES.failures => open,
-            Model::Closed { fails, ramp } => Model::Closed { fails: fails + 1, ramp },
-            Model::Trial { .. } => open,
+            Model::Closed { fails, ramp, relapses } if fails + 1 >= RULES.failures => match ramp {
+                Some((_, until)) if now < until => again(relapses),
+                _ => Model::Open { until: now + RULES.recovery_ms, relapses: 0 },
+            },
+            Model::Closed { fails, ramp, relapses } => Model::Closed { fails: fails + 1, ramp, relapses },
+            Model::Trial { relapses, .. } => again(relapses),
             still => still,
+        }
+    }
+    fn pause(self, now: u64) -> Model {
+        match self.now(now) {
+            Model::Trial { out, last, relapses } => Model::Trial { out: out.saturating_sub(1), last, relapses },
+            same => same,
         }
     }
     fn take(self, now: u64) -> (Model, bool) {
         match self.now(now) {
-            Model::Trial { out, last } => {
+            Model::Trial { out, last, relapses } => {
                 let out = if now > last + PERMIT_LOST_MS { 0 } else { out };
                 let free = out < RULES.permits;
-                (if free { Model::Trial { out: out + 1, last: now } } else { Model::Trial { out, last } }, free)
+                let next = if free { (out + 1, now) } else { (out, last) };
+                (Model::Trial { out: next.0, last: next.1, relapses }, free)
             }
             other => (other, false),
         }
@@ -63,22 +76,25 @@ impl Random {
 fn random_histories_end_where_the_model_ends() {
     for seed in 1..2_000 {
         let (mut random, mut now) = (Random(seed * 7919), 1_000_000);
-        let (mut circuit, mut model) = (Circuit::default(), Model::Closed { fails: 0, ramp: None });
+        let (mut circuit, mut model) = (Circuit::default(), Model::Closed { fails: 0, ramp: None, relapses: 0 });
+        let mut paused = 0;
         for _ in 0..200 {
             now += [0, 1, 37, 400, 1_000, 5_000, 130_000][random.below(7) as usize];
             match random.below(6) {
                 0 | 1 => {
-                    circuit.failed(&RULES, now, 0);
-                    model = model.failed(now, 0);
+                    circuit.failed(&RULES, now);
+                    model = if now < paused { model } else { model.failed(now) };
                 }
                 2 => {
-                    circuit.failed(&RULES, now, 2_500);
-                    model = model.failed(now, 2_500);
+                    circuit.pause(now, 2_500);
+                    model = model.pause(now);
+                    paused = paused.max(now + 2_500);
                 }
                 3 => {
                     circuit.succeeded(&RULES, now);
-                    model = model.succeeded(now);
+                    model = if now < paused { model } else { model.succeeded(now) };
                 }
+                _ if now < paused => assert!(!circuit.take_permit(&RULES, now)),
                 _ => {
                     let (next, took) = model.take(now);
                     assert_eq!(circuit.take_permit(&RULES, now), took);
@@ -86,7 +102,12 @@ fn random_histories_end_where_the_model_ends() {
                 }
             }
             circuit = Circuit::from_bytes(&circuit.to_bytes()); // as another worker would read it
-            check(&circuit, model.now(now), now);
+            if now < paused {
+                let until = if let Model::Open { until, .. } = model { until.max(paused) } else { paused };
+                assert_eq!(circuit.door(&RULES, now, |_| 0), Door::Shut(until));
+            } else {
+                check(&circuit, model.now(now), now);
+            }
         }
     }
 }
@@ -95,16 +116,16 @@ fn check(circuit: &Circuit, model: Model, now: u64) {
     let always = |_| 0;
     let never = |n: u64| n - 1;
     match model {
-        Model::Open { until } => {
+        Model::Open { until, .. } => {
             assert_eq!(circuit.state(now), State::Open);
             assert_eq!(circuit.door(&RULES, now, always), Door::Shut(until));
         }
-        Model::Trial { out, last } => {
+        Model::Trial { out, last, .. } => {
             assert_eq!(circuit.state(now), State::HalfOpen);
             let free = out < RULES.permits || now > last + PERMIT_LOST_MS;
             assert_eq!(circuit.door(&RULES, now, always), if free { Door::Permit } else { Door::Shut(now) });
         }
-        Model::Closed { fails, ramp } => {
+        Model::Closed { fails, ramp, .. } => {
             assert_eq!((circuit.state(now), circuit.fails), (State::Closed, fails));
             let rising = ramp.map_or(false, |(_, until)| now < until);
             assert_eq!(circuit.is_ramping(now), rising);
@@ -117,15 +138,27 @@ fn check(circuit: &Circuit, model: Model, now: u64) {
 #[test]
 fn exactly_so_many_trials_pass_in_each_window_while_a_lane_is_dead() {
     let mut circuit = Circuit::default();
-    (0..3).for_each(|_| circuit.failed(&RULES, 0, 0));
-    for window in 1..20 {
-        let now = window * 1_001;
+    (0..3).for_each(|_| circuit.failed(&RULES, 0));
+    let mut now = 0;
+    for times in [1, 2, 4, 8, 8, 8] {
+        assert_eq!(circuit.until, now + times * 1_000, "twice as long after each relapse, 8 times at most");
+        now = circuit.until;
         let passed = (0..50).filter(|_| circuit.take_permit(&RULES, now)).count();
         assert_eq!(passed, 2);
-        circuit.failed(&RULES, now, 0);
-        circuit.failed(&RULES, now, 0); // the second trial's failure comes while it is open: no longer recovery
-        assert_eq!(circuit.until, now + 1_000);
+        circuit.failed(&RULES, now);
+        circuit.failed(&RULES, now); // the second trial's failure comes while it is open: no longer recovery
     }
+}
+
+#[test]
+fn a_relapse_during_the_ramp_counts_and_one_after_it_does_not() {
+    let mut circuit = Circuit { until: 1, ..Circuit::default() };
+    circuit.succeeded(&RULES, 10_000); // the ramp ends at 14,000
+    (0..3).for_each(|_| circuit.failed(&RULES, 13_000));
+    assert_eq!(circuit.until, 15_000);
+    circuit.succeeded(&RULES, 15_000);
+    (0..3).for_each(|_| circuit.failed(&RULES, 19_000));
+    assert_eq!(circuit.until, 20_000);
 }
 
 #[test]
@@ -141,9 +174,18 @@ fn the_share_of_a_recovered_lane_rises_in_a_line() {
 }
 
 #[test]
+fn a_lane_comes_back_from_a_pause_as_it_was() {
+    let mut circuit = Circuit::default();
+    circuit.failed(&RULES, 0);
+    circuit.pause(0, 1_000);
+    assert_eq!((circuit.state(999), circuit.door(&RULES, 999, |_| 0)), (State::Open, Door::Shut(1_000)));
+    assert_eq!((circuit.state(1_000), circuit.is_ramping(1_000), circuit.fails), (State::Closed, false, 1));
+}
+
+#[test]
 fn a_success_forgets_a_refusal_and_a_failure_does_not() {
     let mut circuit = Circuit { refused: 401, ..Circuit::default() };
-    (0..3).for_each(|_| circuit.failed(&RULES, 0, 0));
+    (0..3).for_each(|_| circuit.failed(&RULES, 0));
     assert_eq!((circuit.refused, circuit.state(0)), (401, State::Open));
     circuit.succeeded(&RULES, 2_000);
     assert_eq!(circuit.refused, 0);
@@ -152,8 +194,9 @@ fn a_success_forgets_a_refusal_and_a_failure_does_not() {
 #[test]
 fn times_at_the_end_of_time_do_no_harm() {
     let rules = Rules { failures: 1, recovery_ms: u64::MAX, permits: u64::MAX, ramp_ms: u64::MAX };
-    let mut circuit = Circuit::from_bytes(&[255; 56]);
-    circuit.failed(&rules, u64::MAX, u64::MAX);
+    let mut circuit = Circuit::from_bytes(&[255; 72]);
+    circuit.failed(&rules, u64::MAX);
+    circuit.pause(u64::MAX, u64::MAX);
     circuit.succeeded(&rules, u64::MAX);
     circuit.take_permit(&rules, u64::MAX);
     circuit.give_back();

@@ -1,13 +1,14 @@
 //! The table: what is read out of it, and that a line that does not fit refuses all of it.
 
-use turnout_filter::table::Table;
+use turnout_filter::fit::{Features, Talent};
+use turnout_filter::table::{Capacity, Table};
 
-const GOOD: &str = "turnout\t1
-lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"
-lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama
-group\tassistant\t10000\t300000\t30000\t2\tcomplete
-model\tassistant\tbig\tl1\t95\t1\t5\t30000\t3\t60000\t140000\t14000\t420000
-model\tassistant\tsmall\tl2\t5\t0\t5\t30000\t3\t0\t0\t0\t0
+const GOOD: &str = "turnout\t2
+lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"\t600\t8\t300000
+lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama\t0\t0\t0
+group\tassistant\t10000\t300000\t30000\t600000\t2\tcomplete
+model\tassistant\tbig\tl1\t95\t1\t5\t30000\t3\t60000\t140000\t14000\t420000\t128000\ttools,vision
+model\tassistant\tsmall\tl2\t5\t0\t5\t30000\t3\t0\t0\t0\t0\t0\t*
 key\tbilling\t1800000000000\tchat:create,models:list\tassistant\t500\t100000
 key\tall\t0\t*\t*\t0\t0
 ";
@@ -23,6 +24,10 @@ fn a_table_is_read_whole() {
     assert_eq!(lane.credential, Some(("authorization".into(), "Bearer sk-1".into())));
     assert_eq!((table.lanes[1].credential.is_none(), table.lanes[1].prefix.as_str()), (true, ""));
     assert_eq!((group.first_ms, group.request_ms, group.idle_ms), (10_000, 300_000, 30_000));
+    assert_eq!((lane.capacity, lane.warm_ms, group.total_ms), (Capacity { rpm: 600, concurrent: 8 }, 300_000, 600_000));
+    let (big, small) = (group.models[0].talent, group.models[1].talent);
+    assert_eq!(big, Talent { window: 128_000, features: Features::TOOLS.and(Features::VISION) });
+    assert_eq!(small, Talent { window: 0, features: Features::ALL });
     assert_eq!((group.attempts, group.complete, group.models.len()), (2, true, 2));
     assert_eq!((group.models[1].lane, group.models[1].weight, group.models[1].fallback), (1, 5, false));
     assert_eq!((key.scopes.len(), key.expires_ms, key.rpm, key.tpm), (2, 1_800_000_000_000, 500, 100_000));
@@ -31,7 +36,7 @@ fn a_table_is_read_whole() {
 
 #[test]
 fn a_table_may_be_empty() {
-    assert!(Table::parse("turnout\t1\n").is_ok());
+    assert!(Table::parse("turnout\t2\n").is_ok());
 }
 
 #[test]
@@ -41,8 +46,8 @@ fn whatever_does_not_fit_refuses_the_table() {
         GOOD.replacen(from, to, 1)
     };
     let bad = [
-        changed("turnout\t1", "turnout\t2"),
-        changed("turnout\t1\n", ""),
+        changed("turnout\t2", "turnout\t1"),
+        changed("turnout\t2\n", ""),
         changed("key\tall", "kee\tall"),
         changed("key\tall", "key\tbilling"),
         changed("lane\tl2", "lane\tl1"),
@@ -61,8 +66,11 @@ fn whatever_does_not_fit_refuses_the_table() {
         changed("llama", "\"}"),
         changed("llama", "\\"),
         changed("llama", ""),
-        changed("\t0\t0\t0\t0\n", "\t0\t0\t0\n"),
-        changed("\t0\t0\t0\t0\n", "\t0\t0\t0\t0\t0\n"),
+        changed("\t0\t*\n", "\t*\n"),
+        changed("\t0\t*\n", "\t0\t0\t*\n"),
+        changed("tools,vision", "tools,sight"),
+        changed("\t600\t8\t300000\n", "\t600\t300000\n"),
+        changed("\t600000\t2", "\t0\t2"),
         changed("key\tall", "\nkey\tall"),
         changed("\tl1\tc1\t", "\t\tc1\t"),
     ];

@@ -5,17 +5,17 @@ use turnout_filter::entry::*;
 use turnout_filter::host::{fake, Buffer, Map};
 
 /// Two lanes on different endpoints, the second without a credential; a live, a complete and a lonely group.
-pub const TABLE: &str = "turnout\t1
-lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a
-lane\tlb\tcb\tb.example\t\t\t\tup-b
-group\talone\t1000\t5000\t2000\t1\tlive
-model\talone\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0
-group\tlive\t1000\t5000\t2000\t1\tlive
-model\tlive\ta\tla\t100\t1\t3\t1000\t2\t0\t1000000\t100000\t2000000
-model\tlive\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0
-group\twhole\t1000\t5000\t2000\t1\tcomplete
-model\twhole\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0
-model\twhole\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0
+pub const TABLE: &str = "turnout\t2
+lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t0\t0
+lane\tlb\tcb\tb.example\t\t\t\tup-b\t0\t0\t0
+group\talone\t1000\t5000\t2000\t60000\t1\tlive
+model\talone\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+group\tlive\t1000\t5000\t2000\t60000\t1\tlive
+model\tlive\ta\tla\t100\t1\t3\t1000\t2\t0\t1000000\t100000\t2000000\t0\t*
+model\tlive\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+group\twhole\t1000\t5000\t2000\t60000\t1\tcomplete
+model\twhole\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+model\twhole\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 key\tall\t0\t*\t*\t60\t1000
 key\tchat\t2000000\tchat:create\tlive\t0\t0
 key\tembed\t0\tembeddings:create\t*\t0\t0
@@ -80,8 +80,8 @@ pub fn body(model: &str, stream: bool) -> String {
     format!(r#"{{"messages":[],"model":"{}","stream":{}}}"#, model, stream)
 }
 
-/// Envoy begins an attempt where the filter state leads; returns the cluster, or None if the filter refused.
-pub fn attempt(lane: u32, body: &str) -> Option<String> {
+/// Envoy begins an attempt where the filter state leads: everything but the callbacks. Returns the cluster.
+pub fn begin_attempt(lane: u32, body: &str) -> Vec<u8> {
     let cluster = fake(|f| f.properties["lane"].clone());
     fake(|f| {
         f.reply = None;
@@ -90,11 +90,22 @@ pub fn attempt(lane: u32, body: &str) -> Option<String> {
         f.buffers.insert(Buffer::Response, Vec::new());
     });
     proxy_on_context_create(lane, LANE_ROOT);
+    cluster
+}
+
+/// Envoy begins an attempt; returns the cluster, or None if the filter refused.
+pub fn attempt(lane: u32, body: &str) -> Option<String> {
+    let cluster = begin_attempt(lane, body);
     if proxy_on_request_headers(lane, 3, 0) == PAUSE {
         return None;
     }
     assert_eq!(proxy_on_request_body(lane, body.len(), 1), CONTINUE);
     Some(String::from_utf8(cluster).unwrap())
+}
+
+/// Streams that were closed or let go on, in order.
+pub fn acts() -> Vec<String> {
+    fake(|f| f.acts.clone())
 }
 
 /// The provider's headers.

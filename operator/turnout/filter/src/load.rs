@@ -1,0 +1,262 @@
+//! What a lane is being asked, counted over all workers of a router, and whether it may be asked more. Impure: shared data.
+//!
+//! Key `load/LANE`: the rate, and how many requests each VM has in flight there. A VM writes only its own number, with a
+//! beat; one whose beat is old (its VM crashed) counts no more. So nothing is ever leaked.
+
+use crate::cell::{Cell, Numbered};
+use crate::host;
+use crate::table::{Capacity, Lane};
+
+/// Milliseconds after which a VM that shows no sign of life has nothing in flight.
+const DEAD_MS: u64 = 5_000;
+/// Milliseconds between signs of life.
+const BEAT_MS: u64 = 1_000;
+/// Attempts at a write that other workers keep winning.
+const TRIES: usize = 16;
+
+#[derive(Default)]
+struct Mine {
+    /// This VM's number among all that ever shared the data.
+    vm: u64,
+    beaten: u64,
+    /// In flight by lane.
+    lanes: Numbered<String, u64>,
+}
+
+thread_local! {
+    static MINE: Cell<Mine> = Cell::new(Mine::default());
+}
+
+fn with_mine<R>(f: impl FnOnce(&mut Mine) -> R) -> Option<R> {
+    MINE.with(|mine| mine.with(f))
+}
+
+/// A lane's load as all workers see it.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Load {
+    /// Unix µs at which the rate would be used up to the last request (GCRA's theoretical arrival time).
+    pub tat: u64,
+    /// VM, its requests in flight, its last beat (Unix ms).
+    holders: Vec<(u64, u64, u64)>,
+}
+
+impl Load {
+    fn read(bytes: &[u8]) -> Load {
+        let mut words = bytes.chunks_exact(8).map(|c| <[u8; 8]>::try_from(c).map_or(0, u64::from_le_bytes));
+        let tat = words.next().unwrap_or(0);
+        let mut holders = Vec::new();
+        while let (Some(vm), Some(count), Some(beat)) = (words.next(), words.next(), words.next()) {
+            holders.push((vm, count, beat));
+        }
+        Load { tat, holders }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let words = self.holders.iter().flat_map(|(vm, count, beat)| [*vm, *count, *beat]);
+        std::iter::once(self.tat).chain(words).flat_map(u64::to_le_bytes).collect()
+    }
+
+    /// Requests in flight at `now` (Unix ms).
+    pub fn in_flight(&self, now: u64) -> u64 {
+        let alive = self.holders.iter().filter(|(_, _, beat)| now <= beat.saturating_add(DEAD_MS));
+        alive.fold(0, |sum, (_, count, _)| sum.saturating_add(*count))
+    }
+
+    /// Whether one more may go at `now` (Unix ms).
+    ///
+    /// The rate is GCRA's (ITU-T I.371): one request each 60 s / rpm, and as many at once as a second brings, which is how
+    /// OpenAI enforces limits per minute.
+    pub fn has_room(&self, capacity: &Capacity, now: u64) -> bool {
+        let calm = capacity.concurrent == 0 || self.in_flight(now) < capacity.concurrent;
+        let ahead = self.tat.saturating_sub(now.saturating_mul(1000));
+        calm && (capacity.rpm == 0 || ahead <= burst_us(capacity))
+    }
+
+    fn add(&mut self, capacity: &Capacity, now: u64) {
+        if capacity.rpm > 0 {
+            self.tat = self.tat.max(now.saturating_mul(1000)).saturating_add(apart_us(capacity));
+        }
+    }
+
+    fn hold(&mut self, vm: u64, count: u64, now: u64) {
+        self.holders.retain(|(other, _, beat)| *other != vm && now <= beat.saturating_add(DEAD_MS));
+        if count > 0 {
+            self.holders.push((vm, count, now));
+        }
+    }
+}
+
+/// Microseconds between two requests.
+fn apart_us(capacity: &Capacity) -> u64 {
+    60_000_000_u64.checked_div(capacity.rpm).unwrap_or(0)
+}
+
+/// How far ahead of the clock requests may be: a second, less the one that is asking.
+fn burst_us(capacity: &Capacity) -> u64 {
+    1_000_000_u64.saturating_sub(apart_us(capacity))
+}
+
+fn key(lane: &str) -> String {
+    ["load/", lane].concat()
+}
+
+/// A lane's load.
+pub fn read(lane: &str) -> Load {
+    host::shared(&key(lane)).map_or_else(Load::default, |(bytes, _)| Load::read(&bytes))
+}
+
+/// Whether a lane may be asked at `now`; a lane without a capacity always.
+pub fn has_room(lane: &Lane, now: u64) -> bool {
+    lane.capacity == Capacity::default() || read(&lane.id).has_room(&lane.capacity, now)
+}
+
+/// Counts a request if there is room for it, or in any case (`force`); false if there is none.
+pub fn take(lane: &Lane, now: u64, force: bool) -> bool {
+    if lane.capacity == Capacity::default() {
+        return true;
+    }
+    let count = held(&lane.id).saturating_add(1);
+    let taken = update(&lane.id, |load| {
+        let may = force || load.has_room(&lane.capacity, now);
+        if may {
+            load.add(&lane.capacity, now);
+            load.hold(vm(), count, now);
+        }
+        may
+    });
+    if taken {
+        keep(&lane.id, count);
+    }
+    taken
+}
+
+/// A request that was counted is over.
+pub fn give_back(lane: &Lane, now: u64) {
+    if lane.capacity == Capacity::default() {
+        return;
+    }
+    let count = held(&lane.id).saturating_sub(1);
+    keep(&lane.id, count);
+    update(&lane.id, |load| {
+        load.hold(vm(), count, now);
+        true
+    });
+}
+
+/// A sign of life, from time to time, for what is in flight.
+pub fn on_tick(now: u64) {
+    let due = with_mine(|mine| {
+        if now < mine.beaten.saturating_add(BEAT_MS) {
+            return Vec::new();
+        }
+        mine.beaten = now;
+        mine.lanes.iter().map(|(lane, count)| (lane.clone(), *count)).collect::<Vec<_>>()
+    });
+    for (lane, count) in due.unwrap_or_default() {
+        update(&lane, |load| {
+            load.hold(vm(), count, now);
+            true
+        });
+    }
+}
+
+/// Changes a load; `change` returns false to leave it as it is.
+fn update(lane: &str, change: impl Fn(&mut Load) -> bool) -> bool {
+    let key = key(lane);
+    for _ in 0..TRIES {
+        let (bytes, cas) = host::shared(&key).unwrap_or_default();
+        let mut load = Load::read(&bytes);
+        if !change(&mut load) {
+            return false;
+        }
+        if host::set_shared(&key, &load.to_bytes(), cas) {
+            return true;
+        }
+    }
+    false
+}
+
+fn held(lane: &str) -> u64 {
+    with_mine(|mine| mine.lanes.get(lane).copied()).flatten().unwrap_or(0)
+}
+
+fn keep(lane: &str, count: u64) {
+    with_mine(|mine| match count {
+        0 => {
+            mine.lanes.remove(lane);
+        }
+        _ => {
+            mine.lanes.insert(lane.to_string(), count);
+        }
+    });
+}
+
+/// This VM's number, drawn once from a counter that all VMs share.
+fn vm() -> u64 {
+    let known = with_mine(|mine| mine.vm).unwrap_or(0);
+    if known > 0 {
+        return known;
+    }
+    for _ in 0..TRIES {
+        let (bytes, cas) = host::shared("vms").unwrap_or_default();
+        let next = <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes).saturating_add(1);
+        if host::set_shared("vms", &next.to_le_bytes(), cas) {
+            with_mine(|mine| mine.vm = next);
+            return next;
+        }
+    }
+    u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn lane(id: &str, rpm: u64, concurrent: u64) -> Lane {
+        let text = |t: &str| t.to_string();
+        let capacity = Capacity { rpm, concurrent };
+        let (cluster, authority, prefix, upstream) = (text("c"), text("a"), text(""), text("u"));
+        Lane { id: text(id), cluster, authority, prefix, credential: None, upstream, capacity, warm_ms: 0 }
+    }
+
+    #[test]
+    fn as_many_pass_in_a_minute_as_it_says_and_a_second_s_worth_at_once() {
+        let lane = lane("rate", 600, 0);
+        let at_once = (0..100).filter(|_| take(&lane, NOW, false)).count();
+        assert_eq!(at_once, 10);
+        let minute = (0..60_000).filter(|ms| take(&lane, NOW + 1 + ms, false)).count();
+        assert!((599..=600).contains(&minute), "{}", minute);
+    }
+
+    #[test]
+    fn so_many_are_in_flight_and_no_more() {
+        let lane = lane("flight", 0, 3);
+        let taken = (0..9).filter(|_| take(&lane, NOW, false)).count();
+        assert_eq!((taken, read("flight").in_flight(NOW), has_room(&lane, NOW)), (3, 3, false));
+        give_back(&lane, NOW);
+        assert!(has_room(&lane, NOW) && take(&lane, NOW, false) && take(&lane, NOW, true), "one that must is counted");
+        assert_eq!(read("flight").in_flight(NOW), 4);
+    }
+
+    #[test]
+    fn what_a_dead_worker_held_is_free_again_and_what_a_living_one_holds_is_not() {
+        let lane = lane("crash", 0, 2);
+        let mut load = Load::default();
+        load.hold(99, 2, NOW); // another VM
+        host::set_shared(&key("crash"), &load.to_bytes(), 0);
+        assert!(!take(&lane, NOW + DEAD_MS, false));
+        assert!(take(&lane, NOW + DEAD_MS + 1, false));
+        on_tick(NOW + DEAD_MS * 2);
+        assert_eq!(read("crash").in_flight(NOW + DEAD_MS * 3), 1);
+    }
+
+    #[test]
+    fn a_lane_without_a_capacity_touches_nothing() {
+        let lane = lane("free", 0, 0);
+        assert!(take(&lane, NOW, false) && has_room(&lane, NOW));
+        give_back(&lane, NOW);
+        assert!(host::shared(&key("free")).is_none());
+    }
+}
