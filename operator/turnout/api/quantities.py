@@ -87,12 +87,12 @@ class Within:
 
     @property
     def pattern(self) -> str:
-        """Only a range that reaches a day knows days."""
+        """Only a range whose end is written in days knows days: CEL then counts in whole seconds."""
         return DAYS_PATTERN if self._days else CLOCK_PATTERN
 
     @property
     def _days(self) -> bool:
-        return parse_duration(self.most) >= _UNITS["d"]
+        return self.most.endswith("d")
 
     def parse(self, value: Any) -> timedelta:
         """From JSON (a string) or from code (a timedelta). Raises PydanticCustomError with `words`."""
