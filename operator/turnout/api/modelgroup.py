@@ -158,15 +158,16 @@ class Timeouts(Part):
     """Streams: longest gap between two chunks, 10ms to 1h."""
     request: Deadline = timedelta(seconds=300)
     """Answers that do not stream: one whole attempt, 10ms to 1h."""
-    total: Annotated[timedelta, Within("10ms", "24h")] | None = None
-    """All attempts together, until a whole answer or a stream's first content, 10ms to 24h. A client lowers it for one
+    total: Annotated[timedelta, Within("10ms", "1d")] | None = None
+    """All attempts together, until a whole answer or a stream's first content, 10ms to 1d. A client lowers it for one
     request with the header x-turnout-timeout-ms. Default: 10m, or firstToken or request if one of them is longer."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             field=".total",
             message="total must not be shorter than firstToken or request: it is for all attempts together",
-            cel="!has(self.total) || (!has(self.firstToken) || duration(self.firstToken) <= duration(self.total))"
+            cel="!has(self.total) || self.total.endsWith('d')"
+            " || (!has(self.firstToken) || duration(self.firstToken) <= duration(self.total))"
             " && (!has(self.request) || duration(self.request) <= duration(self.total))",
             holds=lambda times: (
                 times.total is None
