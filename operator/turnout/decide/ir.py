@@ -99,13 +99,13 @@ class Member(Frozen):
     fallback: bool
     circuit: Circuit
     price: Price
-    capacity: Capacity
-    warm_ms: int
+    capacity: Capacity = Capacity()
+    warm_ms: int = 0
     """How long the lane may be idle before it is asked for one token; 0 is off. Members that share a lane share the
     shortest."""
-    window: int
+    window: int = 0
     """Tokens that prompt and answer may have together; 0 is unknown."""
-    features: tuple[str, ...] | None
+    features: tuple[str, ...] | None = None
     """What it can do, sorted; None is everything."""
 
 
