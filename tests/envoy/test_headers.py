@@ -53,7 +53,8 @@ OURS = {
     "x-turnout-reserve": "1",
     "x-turnout-reply": "1",
     "x-turnout-retry": "1",
-    "x-turnout-timeout-ms": "1",
+    "x-turnout-timeout": "1",
+    "x-turnout-timeout-ms-2": "1",
     "x-envoy-max-retries": "50",
     "x-envoy-retry-on": "5xx",
     "x-envoy-upstream-rq-per-try-timeout-ms": "1",
@@ -77,12 +78,13 @@ WHO = {
     "x-real-ip": "192.0.2.1",
     "accept-encoding": "gzip, br",
 }
+FOR_US = {"x-turnout-timeout-ms": "60000"}
 PASSED = {"user-agent": "mine/1", "accept": "application/json", "x-custom": "kept", "openai-beta": "assistants=v2"}
 
 
 def test_providers_are_told_nothing_that_is_not_for_them(http: httpx.Client, wire: Wire) -> None:
     """Hop-by-hop headers, ours, Envoy's, the client's key under any name, who the client is: all gone; others stay."""
-    answer = http.post("/v1/chat/completions", json=body(), headers={**HOP_BY_HOP, **OURS, **WHO, **PASSED})
+    answer = http.post("/v1/chat/completions", json=body(), headers={**HOP_BY_HOP, **OURS, **FOR_US, **WHO, **PASSED})
     assert answer.status_code == 200
     asked = wire.asked[0]
     expected = {"host", "content-type", "content-length", "authorization", *PASSED}

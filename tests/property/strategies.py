@@ -14,6 +14,10 @@ NAMES = ("alpha", "beta", "gamma", "delta")
 API = "turnout.dev/v1alpha1"
 
 prices = st.decimals(min_value=0, max_value=100, places=4).map(str)
+limits = st.integers(1, 1000)
+capacities = st.fixed_dictionaries({"requestsPerMinute": limits}, optional={"concurrentRequests": limits})
+features = st.lists(st.sampled_from(["tools", "vision", "audio", "json_schema"]), unique=True)
+seconds = st.integers(10, 3600).map("{}s".format)
 
 
 @st.composite
@@ -27,14 +31,20 @@ def models(draw: st.DrawFn, name: str) -> dict[str, Any]:
     }
     if draw(st.booleans()):
         model["endpoint"]["apiKeySecretRef"] = {"name": draw(st.sampled_from(SECRETS)), "key": "api-key"}
-    return model
+    optional = {"capacity": capacities, "contextWindow": st.integers(1, 1_000_000), "features": features}
+    return model | draw(st.fixed_dictionaries({}, optional=optional))
 
 
 @st.composite
 def groups(draw: st.DrawFn, name: str) -> ModelGroup:
     """A group of one to four models."""
     chain = [draw(models(f"m{i}")) for i in range(draw(st.integers(1, 4)))]
+    optional = {
+        "timeouts": st.fixed_dictionaries({}, optional={"request": seconds, "total": st.sampled_from(["1h", "24h"])}),
+        "warm": st.fixed_dictionaries({"every": seconds}),
+    }
     spec = {"models": chain, "attemptsPerModel": draw(st.integers(1, 3))}
+    spec |= draw(st.fixed_dictionaries({}, optional=optional))
     return ModelGroup.parse(
         {"apiVersion": API, "kind": "ModelGroup", "metadata": {"name": name, "namespace": "ai"}, "spec": spec}
     )

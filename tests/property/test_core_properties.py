@@ -48,6 +48,30 @@ def test_every_reference_resolves(snapshot: Snapshot) -> None:
 
 
 @given(snapshots())
+def test_a_shared_lane_keeps_to_the_strictest_of_those_who_share_it(snapshot: Snapshot) -> None:
+    """Requests a minute, requests at one time and the interval of warm-ups: the least that any model states, if any."""
+    router = decided(snapshot).router
+    for lane in lines(router, "lane"):
+        sharing = [m for g in router.groups for m in g.members if m.lane.id == lane[1]]
+        capacities = [m.capacity for m in sharing]
+        stated = (
+            {c.requests_per_minute for c in capacities},
+            {c.concurrent_requests for c in capacities},
+            {m.warm_ms for m in sharing},
+        )
+        assert [int(word) for word in lane[8:]] == [min(values - {0}, default=0) for values in stated]
+
+
+@given(snapshots())
+def test_every_line_of_the_table_has_the_words_of_version_2(snapshot: Snapshot) -> None:
+    """The filter counts them, and refuses a table with one too many or too few; an empty last word is one."""
+    router = decided(snapshot).router
+    assert table(router).startswith("turnout\t2\n")
+    for kind, count in {"lane": 11, "group": 8, "model": 15, "key": 7}.items():
+        assert {len(words) for words in lines(router, kind)} <= {count}
+
+
+@given(snapshots())
 def test_weights_are_exact_and_zero_stays_zero(snapshot: Snapshot) -> None:
     """The first attempts of every group add up to 100 %, and all of them go to the primary."""
     for group in decided(snapshot).router.groups:

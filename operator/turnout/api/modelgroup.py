@@ -9,7 +9,7 @@ from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ModelName, Resource, SecretKeyRef
 from turnout.api.quantities import Amount, Duration, Measure, Time, Whole, Within, cel_seconds
-from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
+from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
 
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])"
@@ -51,6 +51,15 @@ class CircuitState(StrEnum):
     HALF_OPEN = "HalfOpen"
 
 
+class Feature(StrEnum):
+    """What a request may need of a model, beyond text."""
+
+    TOOLS = "tools"
+    VISION = "vision"
+    AUDIO = "audio"
+    JSON_SCHEMA = "json_schema"
+
+
 class Endpoint(Part):
     """Where a model is asked, and with which credential."""
 
@@ -85,12 +94,14 @@ class Price(Part):
 
 
 class Capacity(Part):
-    """How much a model may be asked; above it, requests spill to the next model of the chain."""
+    """How much each router may ask of a model; above it, requests spill to the next model of the chain. Groups that
+    share endpoint, model and credential share the smallest capacity that one of them states.
+    """
 
     requests_per_minute: Annotated[int, Whole(1, 10_000_000)] | None = None
-    """Requests per minute over all routers, 1 to 10000000. Default: no limit."""
+    """Requests per minute at each router, 1 to 10000000. Default: no limit."""
     concurrent_requests: Annotated[int, Whole(1, 1_000_000)] | None = None
-    """Requests in flight at one time over all routers, 1 to 1000000. Default: no limit."""
+    """Requests in flight at one time at each router, 1 to 1000000. Default: no limit."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -109,7 +120,8 @@ class Circuit(Part):
     recovery: Annotated[timedelta, Within("100ms", "1h")] = timedelta(seconds=30)
     """How long an open circuit stays open before the model is tried again, 100ms to 1h."""
     half_open_requests: Annotated[int, Whole(1, 1000)] = 3
-    """Requests let through to try the model again, all of which must succeed to close the circuit, 1 to 1000."""
+    """At most so many requests at a time try the model again, until one of them has an outcome, 1 to 1000. A success
+    closes the circuit."""
 
 
 class Model(Part):
@@ -123,8 +135,14 @@ class Model(Part):
     """Where the model is asked, and with which credential."""
     price: Price | None = None
     """What tokens cost, in USD per million. Default: unknown; answers then carry no x-token-cost."""
-    capacity: Annotated[Capacity | None, NotYet()] = None
-    """Above this, requests spill to the next model of the chain. Default: no limit."""
+    capacity: Capacity | None = None
+    """Above this, at each router, requests spill to the next model of the chain. Default: no limit."""
+    context_window: Annotated[int, Whole(1, 100_000_000)] | None = None
+    """Tokens that prompt and answer may have together, 1 to 100000000. A request that needs more passes the model by.
+    Default: not looked at."""
+    features: Annotated[tuple[Feature, ...], Field(max_length=4), Unique()] | None = None
+    """What the model can do: tools, vision, audio, json_schema. A request that needs another of these passes the model
+    by. [] is none of them. Default: all."""
     fallback: Flag = True
     """false: never used as a fallback, only as a canary. The first model, the primary, cannot be false."""
     circuit: Circuit | None = None
@@ -132,7 +150,7 @@ class Model(Part):
 
 
 class Timeouts(Part):
-    """How long one attempt may take before the next model is tried."""
+    """How long one attempt may take before the next model is tried, and how long all of them together."""
 
     first_token: Deadline = timedelta(seconds=10)
     """Streams: time to the first content, 10ms to 1h. Passing it is a failure of the model."""
@@ -140,13 +158,36 @@ class Timeouts(Part):
     """Streams: longest gap between two chunks, 10ms to 1h."""
     request: Deadline = timedelta(seconds=300)
     """Answers that do not stream: one whole attempt, 10ms to 1h."""
+    total: Annotated[timedelta, Within("10ms", "1d")] | None = None
+    """All attempts together, until a whole answer or a stream's first content, 10ms to 1d. A client lowers it for one
+    request with the header x-turnout-timeout-ms. Default: 10m, or firstToken or request if one of them is longer."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            field=".total",
+            message="total must not be shorter than firstToken or request: it is for all attempts together",
+            cel="!has(self.total) || self.total.endsWith('d')"
+            " || (!has(self.firstToken) || duration(self.firstToken) <= duration(self.total))"
+            " && (!has(self.request) || duration(self.request) <= duration(self.total))",
+            holds=lambda times: (
+                times.total is None
+                or all(getattr(times, n) <= times.total for n in times.model_fields_set & {"first_token", "request"})
+            ),
+        ),
+    )
+
+    @property
+    def overall(self) -> timedelta:
+        """The deadline over all attempts; by default the openai SDK's own, unless one attempt may take longer."""
+        return self.total or max(timedelta(minutes=10), self.first_token, self.request)
 
 
 class Warm(Part):
-    """Keeping idle models awake."""
+    """Keeping idle models awake, so that a fallback meets an open connection, a valid credential and a known model."""
 
     every: Annotated[timedelta, Within("0s", "1d")]
-    """An idle model is asked for one token this often, 10s to 1d, such as 5m; 0s is off."""
+    """Each router asks a model that has had no requests for this long for one token, 10s to 1d, such as 5m; 0s is off.
+    Groups that share endpoint, model and credential share the shortest."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -170,12 +211,12 @@ class ModelGroupSpec(Part):
     """Live: a stream flows as it comes. Complete: a stream is held until it is whole, so even a cut in the middle is
     retried at another model."""
     timeouts: Timeouts = Timeouts()
-    """How long one attempt may take."""
+    """How long one attempt may take, and all of them together."""
     circuit: Circuit = Circuit()
     """When a failing model is left alone, and how it is tried again."""
     ramp: Annotated[timedelta, Within("0s", "1h")] = timedelta(seconds=60)
     """A recovered model takes its traffic back over this long, 0s to 1h; 0s is at once."""
-    warm: Annotated[Warm, NotYet()] = Warm(every=timedelta(0))
+    warm: Warm = Warm(every=timedelta(0))
     """Keeping idle models awake. It costs requests at the providers, so it is off until asked for."""
 
     rules: ClassVar[tuple[Rule, ...]] = (

@@ -82,7 +82,8 @@ class Within:
     @property
     def words(self) -> str:
         """What a value must be, for the user."""
-        examples = "90s, 1h30m or 90d" if self._days else "500ms, 90s or 1m30s"
+        days = min("90d", self.most, key=parse_duration)
+        examples = f"90s, 1h30m or {days}" if self._days else "500ms, 90s or 1m30s"
         return f"must be a duration from {self.least} to {self.most}, such as {examples}"
 
     @property
@@ -118,11 +119,16 @@ class Within:
         }
 
     def _cel_range(self) -> str:
+        if not self._days:
+            return f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
+        # CEL knows no days: those of the value are read as hours, and held to the range in days with each day an hour.
         least, most = (parse_duration(bound) for bound in (self.least, self.most))
-        if self._days:
-            seconds = cel_seconds("self")
-            return f"{seconds} >= {int(least.total_seconds())} && {seconds} <= {int(most.total_seconds())}"
-        return f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
+        first, last = -(-least // _UNITS["d"]), most // _UNITS["d"]
+        days, clock = "duration(self.replace('d', 'h'))", "duration(self)"
+        return (
+            f"(self.endsWith('d') ? {days} >= duration('{first}h') && {days} <= duration('{last}h')"
+            f" : {clock} >= duration('{self.least}') && {clock} <= duration('{most // _UNITS['h']}h'))"
+        )
 
 
 def cel_seconds(expression: str) -> str:

@@ -3,9 +3,8 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from turnout.api import Circuit as ApiCircuit
-from turnout.api import Model, ModelGroup
-from turnout.decide.ir import PICODOLLARS_PER_TOKEN, Circuit, Group, Lane, Member, Price
+from turnout.api import Model, ModelGroup, ModelGroupSpec
+from turnout.decide.ir import PICODOLLARS_PER_TOKEN, Capacity, Circuit, Group, Lane, Member, Price
 from turnout.decide.resolve import Secrets, resolve_lane
 from turnout.decide.verdict import Finding
 
@@ -18,7 +17,7 @@ def compile_group(group: ModelGroup, secrets: Secrets) -> Group | Finding:
         lane = resolve_lane(model, secrets, path=f"spec.models[{position}]")
         if isinstance(lane, Finding):
             return lane
-        members.append(_member(model, lane, primary=position == 0, circuit=spec.circuit_of(model), ramp=spec.ramp))
+        members.append(_member(spec, model, lane, primary=position == 0))
     return Group(
         name=group.metadata.name,
         members=tuple(members),
@@ -27,6 +26,7 @@ def compile_group(group: ModelGroup, secrets: Secrets) -> Group | Finding:
         first_token_ms=milliseconds(spec.timeouts.first_token),
         idle_ms=milliseconds(spec.timeouts.idle),
         request_ms=milliseconds(spec.timeouts.request),
+        total_ms=milliseconds(spec.timeouts.overall),
     )
 
 
@@ -35,7 +35,8 @@ def milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
-def _member(model: Model, lane: Lane, *, primary: bool, circuit: ApiCircuit, ramp: timedelta) -> Member:
+def _member(spec: ModelGroupSpec, model: Model, lane: Lane, *, primary: bool) -> Member:
+    circuit = spec.circuit_of(model)
     return Member(
         name=model.name,
         lane=lane,
@@ -45,9 +46,22 @@ def _member(model: Model, lane: Lane, *, primary: bool, circuit: ApiCircuit, ram
             failures=circuit.failures,
             recovery_ms=milliseconds(circuit.recovery),
             half_open_requests=circuit.half_open_requests,
-            ramp_ms=milliseconds(ramp),
+            ramp_ms=milliseconds(spec.ramp),
         ),
         price=_price(model),
+        capacity=_capacity(model),
+        warm_ms=milliseconds(spec.warm.every),
+        window=model.context_window or 0,
+        features=None if model.features is None else tuple(sorted(model.features)),
+    )
+
+
+def _capacity(model: Model) -> Capacity:
+    capacity = model.capacity
+    if capacity is None:
+        return Capacity()
+    return Capacity(
+        requests_per_minute=capacity.requests_per_minute or 0, concurrent_requests=capacity.concurrent_requests or 0
     )
 
 

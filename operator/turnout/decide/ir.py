@@ -82,6 +82,13 @@ class Price(Frozen):
     output: int = 0
 
 
+class Capacity(Frozen):
+    """What each router may ask of a lane; 0 is no limit. Members that share a lane share the smallest."""
+
+    requests_per_minute: int = 0
+    concurrent_requests: int = 0
+
+
 class Member(Frozen):
     """A model of a group: a lane with what this group says of it."""
 
@@ -92,6 +99,14 @@ class Member(Frozen):
     fallback: bool
     circuit: Circuit
     price: Price
+    capacity: Capacity = Capacity()
+    warm_ms: int = 0
+    """How long the lane may be idle before it is asked for one token; 0 is off. Members that share a lane share the
+    shortest."""
+    window: int = 0
+    """Tokens that prompt and answer may have together; 0 is unknown."""
+    features: tuple[str, ...] | None = None
+    """What it can do, sorted; None is everything."""
 
 
 class Group(Frozen):
@@ -104,6 +119,7 @@ class Group(Frozen):
     first_token_ms: int
     idle_ms: int
     request_ms: int
+    total_ms: int
 
 
 class Key(Frozen):

@@ -12,11 +12,14 @@ MATCHER = "envoy.extensions.router.cluster_specifiers.matcher.v3"
 LANE_STATE = "wasm.lane"
 """Filter state in which the filter leaves the name of the cluster for the next attempt."""
 
+DEADLINE = "x-turnout-timeout-ms"
+"""The one header of ours that a client may send: how long its request may take, milliseconds. Read by the filter."""
+
 STRIPPED = [
     *("accept-encoding", "cookie", "te", "trailer", "keep-alive", "upgrade", "proxy-authorization"),
     *("x-api-key", "api-key", "x-goog-api-key"),
     *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"),
-    *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-reserve", "x-turnout-reply"),
+    *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-reserve", "x-turnout-reply", DEADLINE),
     *("x-envoy-expected-rq-timeout-ms", "x-envoy-hedge-on-per-try-timeout"),
     *("x-envoy-external-address", "x-envoy-internal"),
 ]

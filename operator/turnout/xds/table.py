@@ -5,17 +5,21 @@ It travels as the configuration of the front role: a new price, chain, credentia
 """
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 
-VERSION = 1
+VERSION = 2
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
 def table(router: Router) -> str:
     """The table of a router. Contains credentials: never log it."""
-    lines = [("turnout", VERSION), *map(_lane, router.lanes)]
+    sharing: defaultdict[str, list[Member]] = defaultdict(list)
+    for member in (member for group in router.groups for member in group.members):
+        sharing[member.lane.id].append(member)
+    lines = [("turnout", VERSION), *(_lane(lane, sharing[lane.id]) for lane in router.lanes)]
     for group in router.groups:
         lines.append(_group(group))
         lines.extend(_member(group, member) for member in group.members)
@@ -23,7 +27,7 @@ def table(router: Router) -> str:
     return "".join("\t".join(map(str, line)) + "\n" for line in lines)
 
 
-def _lane(lane: Lane) -> tuple[str, ...]:
+def _lane(lane: Lane, sharing: list[Member]) -> tuple[str | int, ...]:
     credential = f"Bearer {lane.credential.get_secret_value()}" if lane.credential else ""
     return (
         "lane",
@@ -34,11 +38,19 @@ def _lane(lane: Lane) -> tuple[str, ...]:
         "authorization" if lane.credential else "",
         credential,
         json.dumps(lane.upstream_name)[1:-1],
+        _least(member.capacity.requests_per_minute for member in sharing),
+        _least(member.capacity.concurrent_requests for member in sharing),
+        _least(member.warm_ms for member in sharing),
     )
 
 
+def _least(limits: Iterable[int]) -> int:
+    """The strictest of those who share a lane; 0, which is no limit, only if none has one."""
+    return min(filter(None, limits), default=0)
+
+
 def _group(group: Group) -> tuple[str | int, ...]:
-    times = (group.first_token_ms, group.request_ms, group.idle_ms)
+    times = (group.first_token_ms, group.request_ms, group.idle_ms, group.total_ms)
     return ("group", group.name, *times, group.attempts_per_model, group.delivery.value.lower())
 
 
@@ -58,6 +70,8 @@ def _member(group: Group, member: Member) -> tuple[str | int, ...]:
         price.input,
         price.cached_input,
         price.output,
+        member.window,
+        "*" if member.features is None else ",".join(member.features),
     )
 
 

@@ -50,7 +50,11 @@ MODELS = st.fixed_dictionaries(
     optional={
         "upstreamName": NAMES,
         "price": st.fixed_dictionaries({"input": PRICES, "output": PRICES}, optional={"cachedInput": PRICES}),
-        "capacity": st.fixed_dictionaries({"requestsPerMinute": st.integers(1, 9999)}),
+        "capacity": st.fixed_dictionaries(
+            {"requestsPerMinute": st.integers(1, 9999)}, optional={"concurrentRequests": st.integers(1, 9999)}
+        ),
+        "contextWindow": st.integers(1, 100_000_000),
+        "features": st.lists(st.sampled_from(["tools", "vision", "audio", "json_schema"]), unique=True),
         "circuit": CIRCUITS,
     },
 )
@@ -60,7 +64,13 @@ GROUP_SPECS = st.fixed_dictionaries(
         "attemptsPerModel": st.integers(1, 3),
         "delivery": st.sampled_from(["Live", "Complete"]),
         "timeouts": st.fixed_dictionaries(
-            {}, optional={"firstToken": DEADLINES, "idle": DEADLINES, "request": DEADLINES}
+            {},
+            optional={
+                "firstToken": DEADLINES,
+                "idle": DEADLINES,
+                "request": DEADLINES,
+                "total": span(3_600_000, 86_400_000),
+            },
         ),
         "circuit": CIRCUITS,
         "ramp": span(0, 3_600_000),
@@ -116,10 +126,11 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert spec.attempts_per_model == 1
     assert spec.delivery is Delivery.LIVE
     assert (spec.timeouts.first_token, spec.timeouts.idle) == (timedelta(seconds=10), timedelta(seconds=30))
-    assert spec.timeouts.request == timedelta(seconds=300)
+    assert (spec.timeouts.request, spec.timeouts.overall) == (timedelta(seconds=300), timedelta(seconds=600))
     assert spec.circuit == Circuit(failures=5, recovery=timedelta(seconds=30), half_open_requests=3)
     assert spec.ramp == timedelta(seconds=60)
     assert spec.models[0].fallback
+    assert (spec.models[0].features, spec.warm.every) == (None, timedelta(0))
     gates = CanaryRollout.parse(rollout()).spec.gates
     assert (gates.error_rate.max_increase, gates.min_requests, gates.confidence) == (
         Decimal("0.01"),
@@ -160,26 +171,31 @@ def test_a_models_own_circuit_fills_up_from_the_group() -> None:
     assert spec.circuit_of(spec.models[1]) == spec.circuit
 
 
+def test_all_attempts_together_have_time_for_one_unless_told_otherwise() -> None:
+    """Left out, the deadline over all attempts is 10m, or that of one attempt where it is longer; a word of one's own
+    may be shorter than the defaults, but not than what one wrote beside it.
+    """
+    overall = lambda **times: ModelGroup.parse(group(timeouts=times)).spec.timeouts.overall  # noqa: E731
+    assert overall(request="1h") == overall(firstToken="1h") == timedelta(hours=1)
+    assert overall(request="20m", total="30m") == timedelta(minutes=30)
+    assert overall(total="1s") == timedelta(seconds=1)
+    for name in ("firstToken", "request"):
+        with pytest.raises(ValidationError, match="total must not be shorter"):
+            overall(**{name: "2s"}, total="1s")
+
+
 def test_fields_without_effect_are_named() -> None:
     """Each field that the user set and that does nothing yet, by its JSON path, sorted."""
-    models = [
-        {"name": "a", "endpoint": {"baseURL": "https://a/v1"}},
-        {"name": "b", "endpoint": {"baseURL": "https://b/v1"}, "capacity": {"concurrentRequests": 1}},
-    ]
-    assert unsupported(ModelGroup.parse(group(models=models, warm={"every": "5m"}))) == (
-        "spec.models[1].capacity",
-        "spec.warm",
-    )
     assert unsupported(ScopedKey.parse(key(rotation={"every": "30d"}, revoked=True, lifetime="90d"))) == (
         "spec.rotation",
     )
     assert unsupported(CanaryRollout.parse(rollout())) == ("spec",)
 
 
-def test_what_is_switched_off_is_not_named() -> None:
-    """`warm: {every: 0s}` asks for what happens anyway."""
-    assert unsupported(ModelGroup.parse(group(warm={"every": "0s"}))) == ()
-    assert unsupported(ModelGroup.parse(group())) == ()
+@given(GROUP_SPECS)
+def test_every_field_of_a_group_has_an_effect(spec: dict[str, Any]) -> None:
+    """Nothing that a group may say is named as without effect."""
+    assert unsupported(ModelGroup.parse(group(**spec))) == ()
 
 
 def test_a_status_of_another_version_does_no_harm() -> None:

@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Verdict, Programmed, dict[str, tuple[str, str]]]] = {
         {"ResolvedRefs": ("False", "ModelGroupNotFound"), "Ready": ("True", "Ready")},
     ),
     "fields without effect": (
-        Verdict("ModelGroup", "assistant", 1, unsupported=("spec.warm",)),
+        Verdict("ScopedKey", "app", 1, unsupported=("spec.rotation",)),
         DONE,
         {"NotYetSupported": ("True", "FieldsWithoutEffect"), "Ready": ("True", "Ready")},
     ),

@@ -35,6 +35,7 @@ ROUTER = Router(
             first_token_ms=1,
             idle_ms=1,
             request_ms=1,
+            total_ms=1,
         ),
     ),
 )
