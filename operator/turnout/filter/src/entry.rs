@@ -6,6 +6,7 @@ use crate::front::{Action, Front};
 use crate::host::{self, Buffer};
 use crate::lane::Attempt;
 use crate::load;
+use crate::log;
 use crate::status::Status;
 use crate::table::Table;
 use crate::watch;
@@ -83,6 +84,7 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
         table => match std::str::from_utf8(table).ok().map(Table::parse) {
             Some(Ok(table)) => {
                 breaker::announce(&table);
+                log::configure();
                 Role::Front(Rc::new(table))
             }
             Some(Err(wrong)) => {
@@ -196,6 +198,19 @@ pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers:
             status.on_call(size, now);
         }
     }
+}
+
+/// A request is over, just before Envoy's access logger writes its line.
+#[no_mangle]
+pub extern "C" fn proxy_on_log(context: u32) {
+    if !log::is_on() {
+        return;
+    }
+    host::begin_callback();
+    with(context, |c| match c {
+        Context::Front(front) => front.on_log(),
+        _ => {}
+    });
 }
 
 /// A context is over: a request's, or a configuration's.

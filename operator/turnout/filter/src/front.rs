@@ -6,6 +6,7 @@ use crate::chain::{choose, Chain, Wish};
 use crate::host::{self, Buffer, Map};
 use crate::limits;
 use crate::load;
+use crate::log::{self, Notes};
 use crate::metrics::{count, Metric};
 use crate::replies::{self, Reply};
 use crate::request::{self, Request, Shared};
@@ -46,6 +47,7 @@ pub struct Front {
     patience: u64,
     request: Option<Shared>,
     code: u16,
+    notes: Option<Box<Notes>>,
 }
 
 impl Front {
@@ -62,6 +64,7 @@ impl Front {
             patience: u64::MAX,
             request: None,
             code: 0,
+            notes: None,
         }
     }
 
@@ -70,6 +73,7 @@ impl Front {
         self.started = host::now_ms();
         let headers = host::headers(Map::Request);
         let (method, path, client) = (headers.get(":method"), headers.get(":path"), headers.get("x-turnout-client"));
+        self.notes = log::is_on().then(|| Box::new(Notes::new(&headers)));
         let asked = headers.get(TIMEOUT);
         if !asked.is_empty() {
             match asked.parse() {
@@ -126,6 +130,9 @@ impl Front {
 
     /// The answer's headers on their way to the client.
     pub fn on_response_headers(&mut self) -> Action {
+        if let Some(notes) = &mut self.notes {
+            notes.first_byte(host::now_ms().saturating_sub(self.started));
+        }
         let headers = host::headers(Map::Response);
         self.code = headers.get(":status").parse().unwrap_or(0);
         if let Some(key) = self.table.keys.get(&self.key) {
@@ -135,7 +142,7 @@ impl Front {
             if request.failed > 0 {
                 ["x-turnout-retry", "x-turnout-wait"].iter().for_each(|ours| host::drop_header(Map::Response, ours));
             }
-            if let Some(model) = request.current.map(|c| c.step).or(request.step).and_then(|s| request.model(s)) {
+            if let Some(model) = request.asked_last() {
                 host::set_header(Map::Response, "x-turnout-model", &model.name);
             }
             if request.begun > 0 {
@@ -146,6 +153,14 @@ impl Front {
             }
         }
         Action::Continue
+    }
+
+    /// The end, if the access log is on: what the line says that Envoy does not know.
+    pub fn on_log(&mut self) {
+        let notes = self.notes.take().unwrap_or_else(|| Box::new(Notes::new(&host::headers(Map::Request))));
+        let request = self.request.as_ref().and_then(|r| r.try_borrow().ok());
+        let members = notes.members(&self.key, self.code, request.as_deref(), host::now_ms());
+        host::set_property(log::STATE, members.as_bytes());
     }
 
     /// The end: statistics; a trial that never happened is given back.
@@ -208,6 +223,9 @@ impl Front {
 
     /// The body is known: model, chain, and what Envoy needs to know of them.
     fn begin(&mut self, body: &Body) -> Action {
+        if let Some(notes) = &mut self.notes {
+            notes.asked(&body.model);
+        }
         let table = self.table.clone();
         let wish = match self.key().map(|key| rights::resolve(&table, key, &body.model)) {
             Some(Ok(wish)) => wish,
@@ -262,6 +280,7 @@ impl Front {
             answered: false,
             current: None,
             over: false,
+            attempts: log::is_on().then(Vec::new),
         }
     }
 

@@ -41,6 +41,7 @@ pub mod judge;
 pub mod lane;
 pub mod limits;
 pub mod load;
+pub mod log;
 pub mod metrics;
 pub mod next;
 pub mod pause;

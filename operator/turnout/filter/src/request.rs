@@ -7,6 +7,7 @@ use crate::chain::{Chain, Step};
 use crate::cost::Usage;
 use crate::host;
 use crate::load;
+use crate::log::Tried;
 use crate::metrics::{count, Metric, Outcome};
 use crate::table::{Group, Lane, Model, Table};
 use std::cell::RefCell;
@@ -66,6 +67,8 @@ pub struct Request {
     pub current: Option<Current>,
     /// The client went away before the end.
     pub over: bool,
+    /// How the attempts went, in order, if the access log is on.
+    pub attempts: Option<Vec<Tried>>,
 }
 
 /// An attempt under way.
@@ -124,6 +127,11 @@ impl Request {
     /// Whether a stream is held until it is whole.
     pub fn holds(&self) -> bool {
         self.stream && self.group().map_or(false, |g| g.complete)
+    }
+
+    /// The model whose answer is on its way, or which was asked last.
+    pub fn asked_last(&self) -> Option<&Model> {
+        self.model(self.current.map(|c| c.step).or(self.step)?)
     }
 
     /// The cluster by which a lane is reached.
@@ -191,17 +199,21 @@ impl Request {
             load::give_back(lane, now);
         }
         self.step = Some(current.step);
+        let ms = now.saturating_sub(current.started);
+        if let Some(attempts) = &mut self.attempts {
+            attempts.push(Tried { step: current.step, outcome, ms });
+        }
         let attempt = if current.first { "first" } else { "fallback" };
         let name = self.model(current.step).map(|m| m.name.clone()).unwrap_or_default();
         let group = self.group().map(|g| g.name.as_str()).unwrap_or_default();
         let arm = self.arm();
         count(Metric::Attempts, &[group, &name, arm, attempt, outcome.word()], 1);
-        count(Metric::AttemptMs, &[group, &name, arm, attempt], now.saturating_sub(current.started));
+        count(Metric::AttemptMs, &[group, &name, arm, attempt], ms);
         match outcome {
             Outcome::Ok | Outcome::ClientError => self.answered = true,
             Outcome::HungUp => {}
             _ => {
-                count(Metric::LostMs, &[group, &name], now.saturating_sub(current.started));
+                count(Metric::LostMs, &[group, &name], ms);
                 self.failed = self.failed.saturating_add(1);
                 self.last = Some(outcome);
                 let comma = if self.tried.is_empty() { "" } else { ", " };
