@@ -52,7 +52,7 @@ class Metrics(list[Any]):
 class Router:
     """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it.
 
-    workers: its --concurrency; ca_bundle: the system's roots; before: words in front of its command.
+    workers: its --concurrency; ca_bundle: the system's roots; before: words in front of its command; access_log: on?
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Router:
         wasm: Path = FILTER,
         ca_bundle: str = CA_BUNDLE,
         before: Sequence[str] = (),
+        access_log: bool = False,
     ) -> None:
         self.folder, self.workers, self.before = folder, workers, before
         self.place = Place(wasm=str(wasm), xds_dir=str(folder / "xds"), ca_bundle=ca_bundle)
@@ -78,7 +79,13 @@ class Router:
         self.admin = self._client(transport=httpx.HTTPTransport(uds=socket), base_url="http://admin", timeout=10)
         anywhere = Address("127.0.0.1", 0)
         config = bootstrap(
-            self.place, listen=anywhere, status=anywhere, drain=anywhere, admin_socket=socket, node_id="test"
+            self.place,
+            listen=anywhere,
+            status=anywhere,
+            drain=anywhere,
+            admin_socket=socket,
+            node_id="test",
+            log=access_log,
         )
         (folder / "bootstrap.json").write_bytes(config)
 
@@ -92,8 +99,9 @@ class Router:
         self._sources = sources
         command = [*self.before, ENVOY, "-c", self.folder / "bootstrap.json"]
         options = ["--concurrency", str(self.workers), "--disable-hot-restart", "-l", "info"]
-        with (self.folder / "envoy.log").open("ab") as log:
-            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+        options += ["--file-flush-interval-msec", "20"]
+        with (self.folder / "envoy.log").open("ab") as log, (self.folder / "stdout.log").open("ab") as out:
+            self.process = subprocess.Popen([*command, *options], stdout=out, stderr=log)
         self._until(self._listening, "Envoy does not listen")
         self._until(self._applied, "Envoy does not take its first configuration")
         self.status.base_url = httpx.URL(self.status_url)
@@ -183,6 +191,14 @@ class Router:
     def log(self) -> str:
         """All that Envoy has logged."""
         return (self.folder / "envoy.log").read_text(errors="replace")
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The lines of its access log so far; whatever else it prints is refused."""
+        return [json.loads(line) for line in self.printed().splitlines()]
+
+    def printed(self) -> str:
+        """Its standard output, up to the last whole line."""
+        return (self.folder / "stdout.log").read_text().rpartition("\n")[0]
 
     def trouble(self) -> str:
         """What Envoy has logged as a warning or worse, the end of it."""

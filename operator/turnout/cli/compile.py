@@ -28,7 +28,10 @@ LONGEST_SOCKET_PATH = 107
 @click.option("--listen", type=address, default="127.0.0.1:4000", show_default=True, help="Where programs call it.")
 @click.option("--status", type=address, default="127.0.0.1:9902", show_default=True, help="Probes and statistics.")
 @click.option("-n", "--namespace", help="Which namespace to compile, if the manifests hold several.")
-def command(*, folder: Path, output: Path, listen: Address, status: Address, namespace: str | None) -> None:
+@click.option("--access-log", is_flag=True, help="Have Envoy print a line of JSON for each request.")
+def command(
+    *, folder: Path, output: Path, listen: Address, status: Address, namespace: str | None, access_log: bool
+) -> None:
     """Write Envoy's files for the manifests in DIR, to look at or to run: `envoy -c OUTPUT/bootstrap.json`.
 
     Keys that `turnout run DIR` issued stay as they are; others are issued here. OUTPUT/keys has them. The files hold
@@ -50,7 +53,7 @@ def command(*, folder: Path, output: Path, listen: Address, status: Address, nam
         Home(output).claim()
         place = Place(str(home.save_filter()), str(home.path / "xds"), ca_bundle())
         version = _write(mine, home, Home(folder / FOLDER), chosen, place, listen)
-        config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled")
+        config = bootstrap(place, listen=listen, status=status, admin_socket=admin, node_id="compiled", log=access_log)
         files.write(home.path / "bootstrap.json", config)
     except OSError as error:
         raise UsageError(f"{error.filename or output} cannot be written: {error.strerror}") from error

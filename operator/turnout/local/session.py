@@ -46,6 +46,7 @@ class Options:
     namespace: str | None = None
     envoy: Path | None = None
     fake_providers: bool = False
+    access_log: bool = False
 
 
 class Display(Protocol):
@@ -82,7 +83,7 @@ class Session:
         self._http = client()
         folder = self.home.path.resolve()
         place = Place(str(self.home.save_filter()), str(folder / "xds"), ca_bundle())
-        self._envoy = Envoy(binary, folder, place, options.listen)
+        self._envoy = Envoy(binary, folder, place, options.listen, access_log=options.access_log)
         self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
         self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses)
         self._busy = asyncio.Lock()
@@ -145,6 +146,8 @@ class Session:
         self._tell_mistakes(self._found, compiled)
         await self._watcher.look(self.router)
         display.ready(self)
+        if self.options.access_log:
+            log.info("requests are logged in %s", self._envoy.access_log_file)
         if self.router.keys:
             log.info("keys are in %s", self.home.path / "keys")
         else:

@@ -36,7 +36,7 @@ class Context:
     bootstrap: bytes
 
 
-def pod_bootstrap() -> bytes:
+def pod_bootstrap(*, access_log: bool) -> bytes:
     """The bootstrap of router pods: the same in all of them."""
     return bootstrap(
         POD,
@@ -45,6 +45,7 @@ def pod_bootstrap() -> bytes:
         drain=Address(EVERY_ADDRESS, DRAIN_PORT),
         admin_socket=ADMIN_SOCKET,
         node_id="turnout-router",
+        log=access_log,
     )
 
 

@@ -86,7 +86,8 @@ async def run(settings: Settings) -> None:
     kube = connect(store, metrics.writes.inc)
     http = scrape.client()
     state = Health(PATIENCE * settings.resync_s, asyncio.get_running_loop().time)
-    context = Context(kube, store, settings, http, metrics, state, filter_module(), pod_bootstrap())
+    once = pod_bootstrap(access_log=settings.router.access_log)
+    context = Context(kube, store, settings, http, metrics, state, filter_module(), once)
     lister = Lister(kube, store, state, namespace=settings.namespace, resync_s=settings.resync_s)
     try:
         server = await health.serve(settings.port, state, metrics)

@@ -4,8 +4,10 @@ The listener is static on purpose: Envoy drains the connections of a listener th
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from turnout.decide.ir import canonical
+from turnout.xds.access_log import SWITCH, access_log
 from turnout.xds.clusters import BREAKERS
 from turnout.xds.envoy import HCM, HTTP, LONGEST_BODY, Json, extension, source, wasm_filter
 from turnout.xds.filters import API_KEY_AUTH, LOCAL_RATE_LIMIT
@@ -42,20 +44,27 @@ class Address:
 
 
 def bootstrap(
-    place: Place, *, listen: Address, status: Address, admin_socket: str, node_id: str, drain: Address | None = None
+    place: Place,
+    *,
+    listen: Address,
+    status: Address,
+    admin_socket: str,
+    node_id: str,
+    drain: Address | None = None,
+    log: bool = False,
 ) -> bytes:
     """The bootstrap file as canonical JSON.
 
     listen: where clients come; status: probes and statistics; drain: where a pod's end is announced, if it is;
     admin_socket: path of the Unix socket that is the only way to Envoy's admin interface; node_id: the router's name in
-    logs.
+    logs; log: whether it writes a line for each request to its standard output.
     """
-    listeners = [_listener(place, listen), hop_listener(), status_listener(place, status.host, status.port)]
+    listeners = [_listener(place, listen, log=log), hop_listener(), status_listener(place, status.host, status.port)]
     if drain:
         listeners.append(drain_listener(place, drain.host, drain.port))
     return canonical(
         {
-            "node": {"id": node_id, "cluster": "turnout"},
+            "node": {"id": node_id, "cluster": "turnout", **({"metadata": {SWITCH: True}} if log else {})},
             "admin": {"address": {"pipe": {"path": admin_socket}}},
             "stats_config": _stats_config(),
             "bootstrap_extensions": [EXTENSION],
@@ -69,7 +78,7 @@ def bootstrap(
     )
 
 
-def _listener(place: Place, address: Address) -> Json:
+def _listener(place: Place, address: Address, *, log: bool) -> Json:
     filters: list[Json] = [
         {
             "name": name,
@@ -84,7 +93,8 @@ def _listener(place: Place, address: Address) -> Json:
     filters.append(
         extension("router", f"{HTTP}.router.v3.Router", suppress_envoy_headers=True, upstream_http_filters=upstream)
     )
-    return listener("router", address.host, address.port, connection_manager(place, filters))
+    logged = {"access_log": access_log()} if log else {}
+    return listener("router", address.host, address.port, connection_manager(place, filters, **logged))
 
 
 def type_url(type_name: str) -> str:
@@ -102,8 +112,8 @@ def listener(name: str, host: str, port: int, manager: Json) -> Json:
     }
 
 
-def connection_manager(place: Place, filters: list[Json]) -> Json:
-    """What happens to every request before and after the filters."""
+def connection_manager(place: Place, filters: list[Json], **more: Any) -> Json:
+    """What happens to every request before and after the filters; more goes into it."""
     ours = {"safe_regex": {"regex": all_of_ours_but(DEADLINE)}}
     strip = [{"remove_on_match": {"key_matcher": matcher}} for matcher in (ours, {"prefix": "x-envoy-"})]
     return extension(
@@ -130,6 +140,7 @@ def connection_manager(place: Place, filters: list[Json]) -> Json:
         request_timeout="300s",  # for a whole request to arrive, not for its answer
         stream_idle_timeout="3600s",  # the filter has finer deadlines; this ends clients that stop reading
         common_http_protocol_options={"idle_timeout": "3600s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        **more,
     )
 
 
