@@ -266,8 +266,10 @@ def test_requests_are_counted_by_class(router: Router, http: httpx.Client, wire:
     with pytest.raises(httpx.ReadTimeout):
         post(router.http(timeout=0.1), "plain")
     eventually(lambda: now() == [count + 1 for count in before], within=2)
+    before = now()
     post(http, "nobody")
     post(router.http(None))
+    eventually(lambda: now() == [before[0], before[1] + 2, *before[2:]], within=2)
     counted = [s for s in router.metrics() if s.name == "turnout_requests_total"]
     assert {s.labels["group"] for s in counted} <= {"assistant", "odd", "plain", "free", "unpriced", ""}
 

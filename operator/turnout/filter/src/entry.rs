@@ -203,9 +203,6 @@ pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers:
 /// A request is over, just before Envoy's access logger writes its line.
 #[no_mangle]
 pub extern "C" fn proxy_on_log(context: u32) {
-    if !log::is_on() {
-        return;
-    }
     host::begin_callback();
     with(context, |c| match c {
         Context::Front(front) => front.on_log(),

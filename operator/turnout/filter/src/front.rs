@@ -155,8 +155,15 @@ impl Front {
         Action::Continue
     }
 
-    /// The end, if the access log is on: what the line says that Envoy does not know.
+    /// The end, when Envoy still has the headers. A request that was refused before it came here has no other callback.
     pub fn on_log(&mut self) {
+        if self.started == 0 {
+            self.started = host::now_ms();
+            self.code = host::headers(Map::Response).get(":status").parse().unwrap_or(0);
+        }
+        if !log::is_on() {
+            return;
+        }
         let notes = self.notes.take().unwrap_or_else(|| Box::new(Notes::new(&host::headers(Map::Request))));
         let request = self.request.as_ref().and_then(|r| r.try_borrow().ok());
         let members = notes.members(&self.key, self.code, request.as_deref(), host::now_ms());

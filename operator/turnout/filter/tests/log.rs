@@ -105,6 +105,17 @@ fn a_request_that_was_refused_before_the_filter_is_told_by_its_headers() {
 }
 
 #[test]
+fn a_request_that_was_refused_before_the_filter_is_counted_by_its_status() {
+    logging(false);
+    set_headers(Map::Response, &[(":status", "401")]);
+    proxy_on_context_create(10, FRONT_ROOT);
+    assert_eq!(line(10), "");
+    assert_eq!(counted(&["turnout_requests;group=;code=4xx"]), 1);
+    assert_eq!(counted(&["turnout_requests;"]), 1);
+    assert_eq!(counted(&["turnout_request_milliseconds;"]), 0, "it took no time of ours");
+}
+
+#[test]
 fn what_a_client_writes_stays_inside_its_quotes_and_short() {
     logging(true);
     let path = format!("/v1/{}\"\\{}", "a", "ä".repeat(1000));
