@@ -142,6 +142,18 @@ def test_a_crash_costs_the_request_that_made_it(fragile: Router, trio: Trio, rol
     assert "credential-of-" not in fragile.log()
 
 
+def test_a_crash_leaves_the_access_log_whole(crashing: Path, trio: Trio, wire: Wire, folder: Path) -> None:
+    """The line of the request that made it is JSON, with what Envoy knows at least; the new VM knows the switch."""
+    router = Router(folder, wasm=crashing, access_log=True).start(*manifests(trio, wire))
+    try:
+        assert crash(router, "front").status_code == 503
+        eventually(lambda: post(router.http()).status_code == 200, within=2)
+        lines = eventually(lambda: found if (found := router.requests())[-1:] and "model" in found[-1] else None)
+        assert (lines[0]["status"], lines[-1]["status"], lines[-1]["model"]) == (503, 200, "one")
+    finally:
+        router.stop()
+
+
 def test_a_crash_costs_held_requests_and_sends_nothing_without_a_credential(
     fragile: Router, trio: Trio, wire: Wire
 ) -> None:

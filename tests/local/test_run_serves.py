@@ -1,5 +1,6 @@
 """`turnout run`: what it serves, hands out and reports."""
 
+import json
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,26 @@ def test_a_wrong_key_is_refused(running) -> None:
     """Nobody gets in without a key that was issued here."""
     with running.sdk(api_key="sk-guess") as sdk, pytest.raises(openai.AuthenticationError):
         sdk.models.list()
+
+
+def test_requests_are_logged_when_asked(laptop) -> None:
+    """A line of JSON each in a private file of its own; the terminal's output and Envoy's own log have none."""
+    laptop.start("--access-log")
+    laptop.ask()
+    path = laptop.home / "access.log"
+    laptop.said(f"requests are logged in {path.resolve()}")
+    line = eventually(lambda: [json.loads(text) for text in path.read_text().splitlines()])[0]
+    assert (line["key"], line["asked"], line["model"]) == ("app", "assistant", "first")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "requestId" not in (laptop.home / "envoy.log").read_text()
+
+
+def test_requests_are_not_logged_unasked(running) -> None:
+    """There is no such file."""
+    running.ask()
+    running.stop()
+    assert not (running.home / "access.log").exists()
+    assert "requestId" not in (running.home / "envoy.log").read_text()
 
 
 def test_what_is_kept_is_private(running) -> None:

@@ -14,7 +14,7 @@ def command() -> None:
 
     Runs in a pod with the rights of manifests/, or with kubectl's configuration. Settings are environment variables;
     the most used: TURNOUT_NAMESPACE (empty: all namespaces), TURNOUT_ROUTER_IMAGE, TURNOUT_ROUTER_REPLICAS,
-    TURNOUT_LOG_LEVEL.
+    TURNOUT_ROUTER_ACCESS_LOG, TURNOUT_LOG_LEVEL.
     """
     from turnout.observe.logs import configure
     from turnout.watch.loop import run

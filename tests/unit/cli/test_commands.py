@@ -99,6 +99,16 @@ def test_compile_writes_what_envoy_takes(tmp_path: Path) -> None:
     assert (out / "keys" / "demo.env").stat().st_mode & 0o077 == 0
 
 
+def test_compile_with_an_access_log_writes_what_envoy_takes(tmp_path: Path) -> None:
+    """The logger is in the bootstrap, and Envoy validates it; without the option there is none."""
+    for options in ([], ["--access-log"]):
+        assert call("compile", QUICKSTART, "-o", tmp_path / "out", *options).exit_code == 0
+        bootstrap = tmp_path / "out" / "bootstrap.json"
+        assert ("StdoutAccessLog" in bootstrap.read_text()) is bool(options)
+        done = subprocess.run([ENVOY, "--mode", "validate", "-c", bootstrap], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_compile_leaves_alone_what_it_did_not_make(tmp_path: Path) -> None:
     """A folder with somebody else's files is refused in one line; nothing in it is deleted, nor its mode changed."""
     out = tmp_path / "out"

@@ -60,6 +60,12 @@ def test_settings_come_from_the_environment() -> None:
     assert (found.namespace, found.router.replicas, found.resync_s) == ("ai", 3, Settings().resync_s)
 
 
+@pytest.mark.parametrize(("value", "on"), [("true", True), ("false", False), ("", False)])
+def test_the_access_log_is_off_unless_it_is_asked_for(value: str, on: bool) -> None:
+    """By a word that says so, as people write it into a ConfigMap."""
+    assert read_settings({"TURNOUT_ROUTER_ACCESS_LOG": value}).router.access_log is on
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("TURNOUT_PORT", "http"), ("TURNOUT_ROUTER_REPLICAS", "0"), ("TURNOUT_ROUTER_CPU", "a bit"), ("TURNOUT_NO", "1")],
