@@ -116,11 +116,16 @@ def test_a_retry_after_opens_the_circuit_for_that_long(serving: Router, trio: Tr
     assert 28_000 < state["openForMs"] <= 30_000  # type: ignore[operator]
 
 
-def test_a_short_retry_after_opens_nothing(serving: Router, trio: Trio) -> None:
-    """One second is no reason to leave a lane."""
+def test_a_pause_that_is_asked_for_is_kept_and_then_all_is_as_before(serving: Router, trio: Trio) -> None:
+    """For a second nobody asks the lane; then it has all its traffic again, without trials and without a ramp."""
     trio.one.mode("429:1", times=1)
     post(serving.http())
-    assert lane(serving, "one")["circuit"] == "Closed"
+    assert lane(serving, "one")["circuit"] == "Open"
+    post(serving.http())
+    assert len(trio.one.seen) == 1
+    eventually(lambda: lane(serving, "one")["circuit"] == "Closed")
+    assert not lane(serving, "one")["ramping"]
+    assert {post(serving.http()).headers["x-turnout-model"] for _ in range(5)} == {"one"}
 
 
 def test_an_open_circuit_is_tried_again_after_its_recovery(serving: Router, trio: Trio) -> None:

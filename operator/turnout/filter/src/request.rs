@@ -9,6 +9,7 @@ use crate::host;
 use crate::load;
 use crate::metrics::{count, Metric, Outcome};
 use crate::table::{Group, Lane, Model, Table};
+use crate::warm;
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -189,6 +190,7 @@ impl Request {
         self.circuit(current.step, outcome, now, blame);
         if let Some(lane) = self.lane(current.step) {
             load::give_back(lane, now);
+            warm::used(lane, self.path, outcome == Outcome::Ok, now);
         }
         self.step = Some(current.step);
         let attempt = if current.first { "first" } else { "fallback" };
