@@ -80,13 +80,14 @@ def _model(member: Member, seen: Observation, measured: ModelFigures | None, kno
         entry["circuit"] = circuit.value
     if measured is None:
         found = capped(known.get("health"), circuit)
-        entry |= {name: known[name] for name in FIGURES if name in known}
+        figures = {name: known[name] for name in FIGURES if name in known}
     else:
         usual = measured.usual_ms if measured.usual_ms is not None else _known_usual(known)
         found = health(measured, lanes, usual)
-        entry |= _figures(measured, usual)
+        figures = _figures(measured, usual)
     if found is not None:
         entry["health"] = found
+    entry |= figures
     warmed = max((lane.warmed_ms for lane in lanes), default=0)
     if warmed or "lastWarmed" in known:
         entry["lastWarmed"] = format_time(datetime.fromtimestamp(warmed / 1000, UTC)) if warmed else known["lastWarmed"]

@@ -135,8 +135,11 @@ def time_per_answer(counts: Tally) -> float | None:
     """Milliseconds of all attempts for each that did not fail: it rises with slow answers and with slow failures, and
     falls with neither. None: too few attempts to tell.
     """
-    answered = counts[Field.ATTEMPTS] - sum(failures(counts))
-    return counts[Field.MS_SUM] / answered if counts[Field.ATTEMPTS] >= LEAST_ATTEMPTS and answered > 0 else None
+    attempts, timed = counts[Field.ATTEMPTS], counts[Field.MS_COUNT]
+    answered = attempts - sum(failures(counts))
+    if attempts < LEAST_ATTEMPTS or answered <= 0 or not timed:
+        return None
+    return counts[Field.MS_SUM] / timed * attempts / answered  # Envoy's histograms are seconds behind its counters
 
 
 def figures(window: Tallies, usual: Mapping[Where, float], *, minutes: float) -> dict[str, GroupFigures]:

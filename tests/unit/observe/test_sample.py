@@ -108,15 +108,16 @@ def test_no_metrics_yet_are_no_error() -> None:
 FIRST = 'group="g",model="m",arm="baseline",attempt="first"'
 
 
-def minutes_of(attempts: int, failed: int, milliseconds: float) -> str:
-    """What a router shows after so many attempts and failures among them, which took so long together."""
+def minutes_of(attempts: int, failed: int, milliseconds: float, timed: int | None = None) -> str:
+    """What a router shows after so many attempts and failures among them; timed ones, by default all, took so long."""
+    timed = attempts if timed is None else timed
     return f"""# TYPE turnout_attempts counter
 turnout_attempts{{{FIRST},result="ok"}} {attempts - failed}
 turnout_attempts{{{FIRST},result="server_error"}} {failed}
 # TYPE turnout_attempt_milliseconds histogram
-turnout_attempt_milliseconds_bucket{{{FIRST},le="+Inf"}} {attempts}
+turnout_attempt_milliseconds_bucket{{{FIRST},le="+Inf"}} {timed}
 turnout_attempt_milliseconds_sum{{{FIRST}}} {milliseconds}
-turnout_attempt_milliseconds_count{{{FIRST}}} {attempts}
+turnout_attempt_milliseconds_count{{{FIRST}}} {timed}
 """
 
 
@@ -178,6 +179,13 @@ def test_a_handful_of_attempts_says_nothing_about_speed() -> None:
     few = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(9, 0, 9000))), 60)
     enough = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(10, 5, 9000))), 60)
     assert (few.per_answer_ms, enough.per_answer_ms) == (None, 1800)
+
+
+def test_histograms_that_lag_behind_do_not_make_a_model_look_fast() -> None:
+    """Envoy counts at once, but merges histograms every few seconds."""
+    half = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(20, 10, 4000, timed=10))), 60)
+    none = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(20, 10, 0, timed=0))), 60)
+    assert (half.per_answer_ms, none.per_answer_ms) == (800, None)
 
 
 @given(st.integers(1, 400), st.integers(0, 400), st.integers(0, 400), st.integers(0, 600_000), st.booleans())
