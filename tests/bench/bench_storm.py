@@ -58,8 +58,8 @@ def turnout(*, capacity: bool) -> MakeAsk:
         router = Router(folder, workers=2)
         limits = {name: {"capacity": {"requestsPerMinute": 60 * limit}} for name, limit in LIMITS.items()}
         chain = [model(p.plan.name, p.url, **(limits.get(p.plan.name, {}) if capacity else {})) for p in providers]
-        router.start(group("assistant", *chain), key("app"))
         stack.callback(router.stop)
+        router.start(group("assistant", *chain), key("app"))
         return through(router.url)
 
     return make

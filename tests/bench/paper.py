@@ -61,7 +61,7 @@ def chart(title: str, *left: Line, right: Sequence[Line] = (), across: str, most
     drawn = pygal.XY(
         width=900, height=420, show_dots=False, style=STYLE, title=title, x_title=across, legend_at_bottom=True,
         js=(), stroke_style={"width": 2},
-        range=None if most is None else (0, most), include_x_axis=True, value_formatter=lambda v: f"{v:g}",
+        range=None if most is None else (0, most), include_x_axis=True, value_formatter=_figure,
     )  # fmt: skip
     drawn.uuid = "drill"  # a random one would make each run's picture another, whatever it shows
     for line in left:
@@ -70,6 +70,10 @@ def chart(title: str, *left: Line, right: Sequence[Line] = (), across: str, most
         drawn.add(line.name, list(line.points), secondary=True)
     picture: bytes = drawn.render()
     return picture
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
