@@ -75,9 +75,10 @@ async def drill(router: Router, first: Provider, scale: float) -> Drill:
 
 def document(seen: Drill, scale: float) -> str:
     """docs/outage.md."""
+    under_way = DIES - 2 * LATENCY / scale
     phases = {
-        "before": (0.0, DIES),
-        "in the first second": (DIES, DIES + 1 / scale),
+        "before": (0.0, under_way),
+        "in the first second, and what was under way": (under_way, DIES + 1 / scale),
         "while it is dead": (DIES + 1 / scale, BACK),
         "after its return": (BACK, WHOLE),
     }
