@@ -47,7 +47,7 @@ filter: ## Build the Wasm filter anew, after a change of operator/turnout/filter
 bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run.
 	@for one in router start; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
 
-drill: venv ## An outage and a storm of requests, for seven minutes; writes docs/outage.* and docs/storm.*.
+drill: venv ## An outage and a storm of requests, for eight minutes; writes docs/outage.* and docs/storm.*.
 	@for one in outage storm; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
 
 story: venv ## The story of one provider's bad day and a group of four, in four minutes; writes docs/story.*.

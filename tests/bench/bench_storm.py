@@ -2,8 +2,8 @@
 
 .venv/bin/python tests/bench/bench_storm.py [--seconds 70] [--out docs]
 
-Three ways of falling back meet the same storm, one after the other: a program that asks one provider after the other
-(retry in order), Turnout as it is without `capacity`, and Turnout with it.
+The same storm, one time after the other: for a program that asks one provider after the other (retry in order), for
+Turnout without `capacity`, for Turnout with it, and for that again with providers that say Retry-After.
 
 Retry in order is a loop in the client, not a second proxy: it is what programs and SDK wrappers do, and a proxy that
 retries in order asks providers exactly as often, so nothing would be added but its configuration.
@@ -65,11 +65,13 @@ def turnout(*, capacity: bool) -> MakeAsk:
     return make
 
 
-WAYS: dict[str, MakeAsk] = {
-    "retry in order": retry_in_order,
-    "Turnout without capacity": turnout(capacity=False),
-    "Turnout with capacity": turnout(capacity=True),
+WAYS: dict[str, tuple[MakeAsk, int]] = {
+    "retry in order": (retry_in_order, 0),
+    "Turnout without capacity": (turnout(capacity=False), 0),
+    "Turnout with capacity": (turnout(capacity=True), 0),
+    "Turnout with capacity, 429 with Retry-After": (turnout(capacity=True), 1),
 }
+"""Each with the Retry-After of the fallbacks' 429, in seconds; 0 = none. A client's own loop would not look at it."""
 
 
 async def storm(ask: Ask, first: Provider, seconds: float) -> tuple[float, list[Call]]:
@@ -86,13 +88,11 @@ async def storm(ask: Ask, first: Provider, seconds: float) -> tuple[float, list[
     return began, calls
 
 
-def weather(name: str, make: MakeAsk, seconds: float) -> Weathered:
+def weather(name: str, make: MakeAsk, retry_after: int, seconds: float) -> Weathered:
     """One way through a storm of its own, with providers of its own."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        plans = [
-            Plan("first", latency=LATENCY),
-            *(Plan(n, latency=LATENCY, limit=limit) for n, limit in LIMITS.items()),
-        ]
+        plans = [Plan("first", latency=LATENCY)]
+        plans += [Plan(n, latency=LATENCY, limit=limit, retry_after=retry_after) for n, limit in LIMITS.items()]
         providers = [Provider(plan).start() for plan in plans]
         for provider in providers:
             stack.callback(provider.kill)
@@ -129,9 +129,10 @@ def document(ways: Sequence[Weathered], seconds: float) -> str:
 
 {RATE} requests a second go to a chain of three models. After {CALM:.0f} seconds the provider of the first is killed.
 The second takes {LIMITS["second"]} requests in any one second and answers 429 above that, the third {LIMITS["third"]};
-answers come after {LATENCY * 1000:.0f} ms, 429 at once and without Retry-After. The figures are those of the
-{lasted:.0f} seconds after the death, {RATE * lasted:,.0f} requests. The two that are left take {sum(LIMITS.values())} a
-second together, so about {least:,.0f} clients ({least / RATE / lasted:.1%}) must see an error, whatever one does.
+answers come after {LATENCY * 1000:.0f} ms, 429 at once and without Retry-After, but for the last row: there it says
+one second. The figures are those of the {lasted:.0f} seconds after the death, {RATE * lasted:,.0f} requests. The two
+fallbacks take {sum(LIMITS.values())} a second together, so about {least:,.0f} clients ({least / RATE / lasted:.1%})
+must see an error, whatever one does.
 
 {table([*heads, "p50 / p99 of the answers"], rows)}
 
@@ -161,7 +162,7 @@ def picture(ways: Sequence[Weathered], seconds: float) -> bytes:
 def main(arguments_given: Sequence[str] | None = None) -> None:
     """All ways in turn."""
     given = arguments(__doc__, CALM + STORM, arguments_given)
-    ways = [weather(name, make, given.seconds) for name, make in WAYS.items()]
+    ways = [weather(name, *way, given.seconds) for name, way in WAYS.items()]
     write(given.out, {"storm.md": document(ways, given.seconds), "storm.svg": picture(ways, given.seconds)})
 
 

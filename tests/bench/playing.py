@@ -31,6 +31,7 @@ class Plan:
         spread: sigma of the log-normal distribution of latencies; 0 = always the mean.
         errors: least and most share of requests answered with 500; another share between them every `shift` seconds.
         limit: requests taken in any one second, the others get 429; 0 = no limit.
+        retry_after: whole seconds, as 429 says them; 0 = it says none.
         outage: from when to when every request gets 503.
         tokens: read and written, as every answer reports.
     """
@@ -43,6 +44,7 @@ class Plan:
     errors: tuple[float, float] = (0.0, 0.0)
     shift: float = 10.0
     limit: int = 0
+    retry_after: int = 0
     outage: tuple[float, float] = (0.0, 0.0)
     tokens: tuple[int, int] = (20, 40)
 
@@ -69,7 +71,7 @@ class Play:
         self.asked[second] += 1
         if not self._takes(now):
             self.refused[second] += 1
-            return _error(429)
+            return _error(429, **({"Retry-After": str(self.plan.retry_after)} if self.plan.retry_after else {}))
         status = self._status(now - self._began)
         await asyncio.sleep(self._latency())
         return _error(status) if status else web.Response(body=self._answer, content_type="application/json")
@@ -140,8 +142,9 @@ def _answer(plan: Plan) -> dict[str, object]:
     return {**answers.whole(request), "usage": usage}
 
 
-def _error(status: int) -> web.Response:
-    return web.json_response(answers.error(status, f"This provider answers {status} now."), status=status)
+def _error(status: int, **headers: str) -> web.Response:
+    document = answers.error(status, f"This provider answers {status} now.")
+    return web.json_response(document, status=status, headers=headers)
 
 
 async def main(plan: Plan) -> None:
