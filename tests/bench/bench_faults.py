@@ -109,9 +109,14 @@ def summary(results: dict[str, Results]) -> Iterator[str]:
     yield _row("no answer, and no error: taken for whole", [c[Saw.WRONG] for c in count.values()])
     yield _row("pieces of two answers joined", [c[Saw.JOINED] for c in count.values()])
     yield _row(f"hung: nothing within {PATIENCE:g} s", [c[Saw.HUNG] for c in count.values()])
-    failing = [case for case in CASES if case.fault.counted and expected(case).opens is not None]
-    again = [sum((found[c.name][-1].primary or 0) > 0 for c in failing) for found in results.values()]
-    yield _row(f"still asks the failing provider in call {CALLS} (of {len(failing)})", again)
+    failing = [case.name for case in CASES if case.fault.counted and expected(case).opens is not None]
+    again = [sum(_asks_again(found[name]) for name in failing) for found in results.values()]
+    yield _row(f"still asks the primary in call {CALLS}, which has only failed (of {len(failing)})", again)
+
+
+def _asks_again(calls: list[Call]) -> bool:
+    """Whether the primary is still asked though it has given no answer before."""
+    return (calls[-1].primary or 0) > 0 and calls[0].saw is not Saw.PRIMARY
 
 
 def _row(says: str, numbers: list[int]) -> str:

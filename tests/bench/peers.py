@@ -24,7 +24,7 @@ from harness.router import eventually
 LITELLM, PORTKEY = "1.106.2", "1.15.2"
 """The newest versions on PyPI and npm in November 2026."""
 
-HONO = "1.14.2"
+HONO = "1.13.8"
 """Portkey's HTTP server. With a newer one, as npm would choose, every stream ends in a 500: Portkey-AI/gateway#1389."""
 
 START = 120.0
@@ -60,9 +60,10 @@ def install_portkey(folder: Path) -> Path:
     script = home / "node_modules/@portkey-ai/gateway/build/start-server.js"
     if not script.exists():
         home.mkdir(parents=True, exist_ok=True)
-        packages = [f"@portkey-ai/gateway@{PORTKEY}", f"@hono/node-server@{HONO}"]
+        package = {"dependencies": {"@portkey-ai/gateway": PORTKEY}, "overrides": {"@hono/node-server": HONO}}
+        (home / "package.json").write_text(json.dumps(package))
         options = ["--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(["npm", "install", *options, *packages], cwd=home, check=True)
+        subprocess.run(["npm", "install", *options], cwd=home, check=True)
     return script
 
 
