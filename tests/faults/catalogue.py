@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from faults import shapes as s
@@ -9,6 +11,8 @@ from harness.wire import DONE, END, ROLE, Step, Steps, completion, event, head, 
 
 LATE = 2.0
 """Seconds: later than every deadline of the table, and sooner than the client gives up."""
+
+HOUR_FROM_NOW = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
 _SPOKEN = stream(*s.SPOKEN)
 _CHUNK = {"object": "chat.completion.chunk", "choices": [], "usage": None}
@@ -111,10 +115,15 @@ _STATUS = (
     _both("302", "302 to a page for people", whole(b"", 302, location="/sign-in")),
 )
 
+_RESET = {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "1m0s"}
+
 _LIMITS = (
     _refuses("429", "429 without a time", 429, s.RATE_LIMIT),
     _refuses("429-seconds", "429, Retry-After in seconds", 429, s.RATE_LIMIT, retry_after="60"),
+    _refuses("429-date", "429, Retry-After as a date", 429, s.RATE_LIMIT, retry_after=HOUR_FROM_NOW),
     _refuses("429-ms", "429, retry-after-ms", 429, s.RATE_LIMIT, retry_after_ms="60000"),
+    _refuses("429-reset", "429, x-ratelimit-reset-requests", 429, s.RATE_LIMIT, **_RESET),
+    _refuses("429-quota", "429 insufficient_quota", 429, s.QUOTA),
 )
 
 _OURS = (
@@ -144,6 +153,8 @@ _NO_ANSWER = (
         "no-choices", "empty choices", whole({**s.ANSWER, "choices": []}), stream(event({**s.ANSWER, **_CHUNK}), DONE)
     ),
     Fault("only-done", "[DONE] at once", stream=stream(DONE)),
+    Fault("not-a-stream", "JSON where a stream was asked for", stream=whole(s.ANSWER)),
+    Fault("not-json", "a stream where JSON was asked for", document=_SPOKEN),
 )
 
 _ERRORS_IN_200 = (

@@ -47,7 +47,7 @@ MADE_GOOD_KEYS = (
     *("500", "502", "503", "504", "524", "529", "408", "409", "302", "429"),
     *("401", "402", "403", "404"),
     *("html", "garbage", "half", "half-cut", "half-silence", "nothing", "no-events", "204", "no-content"),
-    *("no-choices", "only-done"),
+    *("no-choices", "only-done", "not-a-stream", "not-json"),
     *("error-openai", "error-anthropic", "error-gemini", "error-gemini-list", "error-openrouter"),
     *("error-in-choice", "error-after-role"),
     *("huge-headers", "many-headers"),
@@ -56,7 +56,7 @@ MADE_GOOD_KEYS = (
 
 EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(MADE_GOOD_KEYS, MADE_GOOD),
-    **dict.fromkeys(("503-after", "429-seconds", "429-ms"), PAUSED),
+    **dict.fromkeys(("503-after", "429-seconds", "429-date", "429-ms", "429-reset", "429-quota"), PAUSED),
     **{key: _clients(int(key)) for key in ("400", "413", "422")},
     **dict.fromkeys(("cut", "cut-reset", "cut-clean", "cut-half", "stall", "error-under-way"), RAISES),
     **dict.fromkeys(("gzip", "wrong-type", "well"), ANSWERED),
