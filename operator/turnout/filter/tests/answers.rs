@@ -364,6 +364,19 @@ fn narrow(a: &str, b: &str) {
 }
 
 #[test]
+fn a_stream_where_a_document_was_asked_for_is_no_answer_nor_the_other_way_round() {
+    for (stream, headers, text) in [(true, JSON, ANSWER), (false, SSE, TOKEN)] {
+        fake(|f| f.shared.clear());
+        begin("live", stream);
+        answer(11, "200", headers);
+        held(11, text, stream);
+        assert!(retried(), "{}", stream);
+        assert_eq!(counted(&["turnout_attempts;", "result=malformed"]), if stream { 1 } else { 2 });
+        proxy_on_delete(10);
+    }
+}
+
+#[test]
 fn a_prompt_too_long_for_one_model_goes_to_a_larger_one_and_else_to_the_client_as_it_is() {
     let too_long = r#"{"error":{"code":"context_length_exceeded","message":"This model's maximum context length is 8"}}"#;
     for (a, b, elsewhere) in [("8000", "32000", true), ("8000", "8000", false), ("8000", "0", false), ("0", "32000", false)] {
