@@ -262,6 +262,7 @@ def test_requests_are_counted_by_class(router: Router, http: httpx.Client, wire:
     wire.answer = whole({}, 429)
     post(http, "plain")
     wire.answer = whole({}, 500)
+    eventually(lambda: not any(lane["pausedForMs"] for lane in router.lanes().values()))
     post(http, "plain")
     wire.answer = [Step.STALL]
     with pytest.raises(httpx.ReadTimeout):

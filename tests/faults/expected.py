@@ -13,6 +13,7 @@ class Expected:
     Attributes:
         opens: calls after which the circuit is open; None: never.
         status: of an error that the client sees.
+        lasts: False: it is open for a tenth of a second only, so who answers the later calls is not said.
     """
 
     saw: Saw
@@ -20,6 +21,7 @@ class Expected:
     fallback: int = 0
     opens: int | None = None
     status: int | None = None
+    lasts: bool = True
 
 
 OPEN = Expected(Saw.FALLBACK, primary=0, fallback=1)
@@ -28,6 +30,9 @@ OPEN = Expected(Saw.FALLBACK, primary=0, fallback=1)
 MADE_GOOD = Expected(Saw.FALLBACK, fallback=1, opens=2)
 PAUSED = Expected(Saw.FALLBACK, fallback=1, opens=1)
 """The provider itself has said that it wants to be left alone."""
+
+LIMITED = Expected(Saw.FALLBACK, fallback=1, opens=1, lasts=False)
+"""It is at its limit, and does not say for how long."""
 
 RAISES = Expected(Saw.BROKEN, opens=2)
 """Something has reached the client already: nobody else can answer, and the client must not take it for whole."""
@@ -44,7 +49,7 @@ MADE_GOOD_KEYS = (
     *("reset-after-headers", "not-http", "bad-chunk"),
     *("silent", "late-headers", "late-content", "late-token", "only-headers", "only-role", "keep-alive"),
     *("keep-alive-silence", "only-empty"),
-    *("500", "502", "503", "504", "524", "529", "408", "409", "302", "429"),
+    *("500", "502", "503", "504", "524", "529", "408", "409", "302"),
     *("401", "402", "403", "404"),
     *("html", "garbage", "half", "half-cut", "half-silence", "nothing", "no-events", "204", "no-content"),
     *("no-choices", "only-done", "not-a-stream", "not-json"),
@@ -57,6 +62,7 @@ MADE_GOOD_KEYS = (
 EXPECTED: dict[str, Expected] = {
     **dict.fromkeys(MADE_GOOD_KEYS, MADE_GOOD),
     **dict.fromkeys(("503-after", "429-seconds", "429-date", "429-ms", "429-reset", "429-quota"), PAUSED),
+    "429": LIMITED,
     **{key: _clients(int(key)) for key in ("400", "413", "422")},
     **dict.fromkeys(("cut", "cut-reset", "cut-clean", "cut-half", "stall", "error-under-way"), RAISES),
     **dict.fromkeys(("gzip", "wrong-type", "well"), ANSWERED),

@@ -229,7 +229,9 @@ impl Request {
         match (outcome, blame) {
             (Outcome::Ok | Outcome::ClientError, _) => breaker::succeeded(&id, &rules, now),
             (Outcome::HungUp, _) | (_, Blame::Nobody) => return, // the request's end gives the trial back
-            (_, Blame::Pause(ms)) => breaker::pause(&id, now, ms),
+            (_, Blame::Pause(ms)) => return breaker::pause(&id, now, ms),
+            (_, Blame::Limit) => return breaker::limit(&id, now),
+            (_, Blame::Shut(ms)) => breaker::shut(&id, now, ms),
             (_, Blame::Lane) => breaker::failed(&id, &rules, now),
         }
         if held {
@@ -245,6 +247,10 @@ pub enum Blame {
     Lane,
     /// The provider asked for so many milliseconds of peace, and gets them.
     Pause(u64),
+    /// The provider is at its limit.
+    Limit,
+    /// The lane is of no use for so many milliseconds.
+    Shut(u64),
     /// Nothing: a path that this provider does not have, a prompt that is too long for this model.
     Nobody,
 }

@@ -122,12 +122,13 @@ pub fn lanes(now: u64) -> String {
         let comma = if out.ends_with('[') { "" } else { "," };
         let _ = write!(
             out,
-            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"inFlight\":{},\"warmedMs\":{},\"warmFault\":{},\"refusal\":{}}}",
+            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"pausedForMs\":{},\"ramping\":{},\"inFlight\":{},\"warmedMs\":{},\"warmFault\":{},\"refusal\":{}}}",
             comma,
             quoted(&lane),
             state,
             circuit.fails,
-            circuit.until.max(circuit.paused).saturating_sub(now),
+            circuit.until.saturating_sub(now),
+            circuit.paused.saturating_sub(now),
             circuit.is_ramping(now),
             load::read(&lane).in_flight(now),
             rest.warmed,
