@@ -22,9 +22,11 @@ pub const PERMIT_LOST_MS: u64 = 120_000;
 /// Relapses after which it stays open no longer than before: 8 times `recovery`.
 const MOST_RELAPSES: u64 = 3;
 
-/// Milliseconds of peace after a 429 that says nothing; doubled at most so often, to 3.2 s.
+/// Milliseconds of peace after a 429 that says nothing: limits are often kept second by second, so it is soon over.
 const LIMITED_MS: u64 = 100;
-const MOST_LIMITED: u64 = 5;
+/// After so many in a row it is not; from then on doubled each time, at most so often, to 3.2 s.
+const PATIENCE: u64 = 5;
+const MOST_DOUBLED: u64 = 5;
 
 /// A ramp begins with one request in so many, else nothing would ever be learnt.
 const LEAST_SHARE: u64 = 20;
@@ -148,11 +150,11 @@ impl Circuit {
         self.paused = self.paused.max(now.saturating_add(ms));
     }
 
-    /// The provider is at its limit and does not say until when: a short pause, twice as long each time in a row. Those
-    /// who were on their way when it began say nothing new.
+    /// The provider is at its limit and does not say until when: a short pause, longer if that does not help. Those who
+    /// were on their way when it began say nothing new.
     pub fn limit(&mut self, now: u64) {
         if self.paused <= now {
-            self.paused = now.saturating_add(LIMITED_MS << self.limited.min(MOST_LIMITED));
+            self.paused = now.saturating_add(LIMITED_MS << self.limited.saturating_sub(PATIENCE).min(MOST_DOUBLED));
             self.limited = self.limited.saturating_add(1);
         }
     }
