@@ -7,7 +7,7 @@ RUST := /usr/bin/rustc:rustc /usr/bin/cargo:cargo /usr/bin/wasm-ld-14:lld-14 \
 FILTER := operator/turnout/filter
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint format filter-test crds filter bench clean
+.PHONY: help venv run test lint format filter-test crds filter bench drill story clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -45,7 +45,13 @@ filter: ## Build the Wasm filter anew, after a change of operator/turnout/filter
 	@.ci/need $(RUST) && $(FILTER)/build.sh $(FILTER)/turnout.wasm
 
 bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run.
-	@for one in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$one || exit 1; done
+	@for one in router start; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
+
+drill: venv ## An outage and a storm of requests, for eight minutes; writes docs/outage.* and docs/storm.*.
+	@for one in outage storm; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
+
+story: venv ## The story of one provider's bad day and a group of four, in four minutes; writes docs/story.*.
+	@PYTHONPATH=tests $(BIN)/python tests/bench/story.py
 
 clean: ## Delete what these commands made, but for issued keys.
 	@rm -rf .venv target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

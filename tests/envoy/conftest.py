@@ -10,7 +10,7 @@ import pytest
 from harness.background import Background
 from harness.manifests import Manifest, token
 from harness.providers import Provider, Trio, refusing_address
-from harness.router import Router, Serve
+from harness.router import Router, Serve, eventually
 from harness.wire import Wire
 
 
@@ -44,23 +44,33 @@ def refusing_port() -> Iterator[int]:
     held.close()
 
 
+RUNNING: list[Router] = []
+"""The routers of the present module."""
+LONGEST_PAUSE_MS = 4_000
+"""Longer ones are on lanes that no other test uses."""
+
+
 @pytest.fixture(autouse=True)
 def _reset(trio: Trio, wire: Wire) -> None:
+    """Providers that are well, and lanes that no test before this one has left at their limits."""
     for provider in (*trio, wire):
         provider.reset()
+    for router in RUNNING:
+        eventually(lambda r=router: not any(0 < x["pausedForMs"] <= LONGEST_PAUSE_MS for x in r.lanes().values()))
 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Starts routers that end with the module; at their end no secret may stand in their log, and no crash."""
-    routers: list[Router] = []
 
     def serve(*manifests: Manifest, **options: Any) -> Router:
-        routers.append(Router(tmp_path_factory.mktemp("router"), **options))
-        return routers[-1].start(*manifests)
+        router = Router(tmp_path_factory.mktemp("router"), **options)
+        RUNNING.append(router)
+        return router.start(*manifests)
 
     yield serve
-    for router in routers:
+    while RUNNING:
+        router = RUNNING.pop()
         router.stop()
         _look_through(router)
 

@@ -128,6 +128,7 @@ TAGS = {
     "turnout_attempt_milliseconds": {"group", "model", "arm", "attempt"},
     "turnout_first_token_milliseconds": {"group", "model", "arm"},
     "turnout_fallbacks_total": {"group", "model", "reason"},
+    "turnout_lost_milliseconds_total": {"group", "model"},
     "turnout_fallback_requests_total": {"group"},
     "turnout_requests_total": {"group", "code"},
     "turnout_request_milliseconds": {"group"},
@@ -139,7 +140,7 @@ TAGS = {
 }
 RESULTS = {
     *("ok", "client_error", "rate_limited", "refused", "server_error", "timeout", "connection", "malformed", "empty"),
-    *("error_event", "truncated", "stalled", "hung_up"),
+    *("error_event", "truncated", "stalled", "hung_up", "too_long"),
 }
 VALUES = {
     "arm": {"baseline", "canary"},
@@ -261,6 +262,7 @@ def test_requests_are_counted_by_class(router: Router, http: httpx.Client, wire:
     wire.answer = whole({}, 429)
     post(http, "plain")
     wire.answer = whole({}, 500)
+    eventually(lambda: not any(lane["pausedForMs"] for lane in router.lanes().values()))
     post(http, "plain")
     wire.answer = [Step.STALL]
     with pytest.raises(httpx.ReadTimeout):

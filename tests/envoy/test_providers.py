@@ -1,8 +1,6 @@
 """Providers as they are reached: https with a right certificate, HTTP/2, names that move; all else falls back."""
 
-import contextlib
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from harness.front_door import FrontDoor
 from harness.manifests import Manifest, group, key, model, secret, token
 from harness.nameserver import NameServer, resolving_by
 from harness.packages import HarnessError
-from harness.providers import Provider, Trio
+from harness.providers import Provider, Trio, deaf_address
 from harness.router import Router, Serve, eventually
 
 SPEC = {"circuit": {"failures": 1000}, "timeouts": {"firstToken": "1s", "idle": "1s", "request": "5s"}}
@@ -234,14 +232,8 @@ def test_a_door_that_is_killed_fails_no_request(
 
 def test_a_provider_that_takes_no_connection_is_left_after_three_seconds(serve: Serve, trio: Trio) -> None:
     """Packets that vanish cost the connect timeout, and no more; deadlines of the group begin with the connection."""
-    with socket.socket() as deaf, contextlib.ExitStack() as fillers:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        for _ in range(3):  # its queue is full, and the kernel drops what comes
-            filler = fillers.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(deaf.getsockname())
-        first = model("deaf", f"http://127.0.0.1:{deaf.getsockname()[1]}/v1")
+    with deaf_address() as port:
+        first = model("deaf", f"http://127.0.0.1:{port}/v1")
         router = serve(group("assistant", first, trio.two.manifest, **SPEC), key("app"), *trio.secrets)
         started = time.monotonic()
         answer = ask(router.sdk(), stream=True)

@@ -47,7 +47,8 @@ def test_lanes_shows_every_circuit(router: Router) -> None:
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()["lanes"]
     assert len(found) == 3
-    fields = {"lane", "circuit", "failures", "openForMs", "ramping", "refusal"}
+    fields = {"lane", "circuit", "failures", "openForMs", "ramping", "refusal", "inFlight"}
+    fields |= {"pausedForMs", "warmedMs", "warmFault"}
     assert all(lane.keys() == fields for lane in found)
     assert {lane["circuit"] for lane in found} == {"Closed"}
 

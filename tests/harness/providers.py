@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
@@ -99,3 +101,17 @@ def refusing_address() -> tuple[socket.socket, int]:
     held = socket.socket()
     held.bind(("127.0.0.1", 0))
     return held, held.getsockname()[1]
+
+
+@contextmanager
+def deaf_address() -> Iterator[int]:
+    """A port that takes no connection and refuses none: its queue is full, and the kernel drops what comes."""
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket())
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        yield deaf.getsockname()[1]

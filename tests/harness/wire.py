@@ -50,12 +50,21 @@ class Asked:
         """The request's path with its query."""
         return self.line.split(" ")[1]
 
+    @property
+    def scene(self) -> str:
+        """The first name in the path."""
+        return self.path.split("/")[1]
+
 
 class Wire:
-    """A provider on a port of its own. `answer` is what it says to each request; `asked` what it was sent."""
+    """A provider on a port of its own. `answer` is what it says to each request; `asked` what it was sent.
+
+    `scenes`: what it says under paths that begin with a name of theirs, so that one port serves as many providers.
+    """
 
     def __init__(self, background: Background) -> None:
         self.answer: Steps = whole(COMPLETION)
+        self.scenes: dict[str, Steps] = {}
         self.answers: list[Steps] = []
         """Said first, one to each request."""
         self.asked: list[Asked] = []
@@ -69,8 +78,12 @@ class Wire:
         """Its base URL."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    def asked_in(self, scene: str) -> int:
+        """How many requests came for that scene."""
+        return sum(asked.scene == scene for asked in self.asked)
+
     def reset(self) -> None:
-        """Answer rightly, and forget what was asked."""
+        """Answer rightly but in scenes, and forget what was asked."""
         self.answer, self.answers, self.asked = whole(COMPLETION), [], []
 
     def close(self) -> None:
@@ -83,10 +96,14 @@ class Wire:
             while True:
                 asked = await _request(reader)
                 self.asked.append(asked)
-                steps = self.answers.pop(0) if self.answers else self.answer
-                if not await _play(steps, asked, reader, writer):
+                if not await _play(self._steps(asked), asked, reader, writer):
                     break
         writer.close()
+
+    def _steps(self, asked: Asked) -> Steps:
+        if asked.scene in self.scenes:
+            return self.scenes[asked.scene]
+        return self.answers.pop(0) if self.answers else self.answer
 
 
 async def _request(reader: asyncio.StreamReader) -> Asked:
@@ -167,8 +184,8 @@ def whole(body: dict[str, Any] | bytes, status: int = 200, *, kind: str = "appli
     return [head(status, kind=kind, length=len(data), **headers) + data]
 
 
-def stream(*pieces: bytes | float | Step, **headers: str) -> Steps:
-    """A chunked answer of server-sent events, a chunk for each piece; ended unless a step before did it."""
-    started: list[bytes | float | Step] = [head(kind="text/event-stream", **headers)]
+def stream(*pieces: bytes | float | Step, kind: str = "text/event-stream", **headers: str) -> Steps:
+    """A chunked answer, by default of server-sent events, a chunk for each piece; ended unless a step before did it."""
+    started: list[bytes | float | Step] = [head(kind=kind, **headers)]
     sent = [b"%x\r\n%b\r\n" % (len(p), p) if isinstance(p, bytes) else p for p in pieces]
     return [*started, *sent, b"0\r\n\r\n"]

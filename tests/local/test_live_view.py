@@ -80,6 +80,7 @@ def test_it_shows_what_happens_and_obeys_keys(laptop, terminal: Terminal) -> Non
     terminal.shows("first: you took it down")
     assert {laptop.ask()[1] for _ in range(4)} == {"second"}
     terminal.shows("first: circuit Open")
+    terminal.shows(" 0 % ")
     terminal.shows("bring back first")
     terminal.press("1")
     terminal.shows("first: you brought it back")

@@ -40,7 +40,7 @@ def groups(draw: st.DrawFn, name: str) -> ModelGroup:
     """A group of one to four models."""
     chain = [draw(models(f"m{i}")) for i in range(draw(st.integers(1, 4)))]
     optional = {
-        "timeouts": st.fixed_dictionaries({}, optional={"request": seconds, "total": st.sampled_from(["1h", "24h"])}),
+        "timeouts": st.fixed_dictionaries({}, optional={"request": seconds, "total": st.just("1h")}),
         "warm": st.fixed_dictionaries({"every": seconds}),
     }
     spec = {"models": chain, "attemptsPerModel": draw(st.integers(1, 3))}

@@ -73,6 +73,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     NOT_YET_SUPPORTED = "NotYetSupported"
     PROVIDER_REFUSED = "ProviderRefused"
+    FALLBACK_UNVERIFIED = "FallbackUnverified"
 
 
 class ConditionStatus(StrEnum):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ModelName, Resource, SecretKeyRef
 from turnout.api.quantities import Amount, Duration, Measure, Time, Whole, Within, cel_seconds
-from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
+from turnout.api.schema import ATOMIC, Part, Rule, StatusPart, Text, Unique
 
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])"
@@ -158,15 +158,15 @@ class Timeouts(Part):
     """Streams: longest gap between two chunks, 10ms to 1h."""
     request: Deadline = timedelta(seconds=300)
     """Answers that do not stream: one whole attempt, 10ms to 1h."""
-    total: Annotated[timedelta, Within("10ms", "1d")] | None = None
-    """All attempts together, until a whole answer or a stream's first content, 10ms to 1d. A client lowers it for one
+    total: Deadline | None = None
+    """All attempts together, until a whole answer or a stream's first content, 10ms to 1h. A client lowers it for one
     request with the header x-turnout-timeout-ms. Default: 10m, or firstToken or request if one of them is longer."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             field=".total",
             message="total must not be shorter than firstToken or request: it is for all attempts together",
-            cel="!has(self.total) || self.total.endsWith('d')"
+            cel="!has(self.total)"
             " || (!has(self.firstToken) || duration(self.firstToken) <= duration(self.total))"
             " && (!has(self.request) || duration(self.request) <= duration(self.total))",
             holds=lambda times: (
@@ -241,6 +241,20 @@ class LatencyStatus(StatusPart):
     """Mean time to the settled answer, over the last minutes."""
     p95: Duration
     """95th percentile of the same."""
+    first_token_p95: Duration | None = Field(default=None, alias="firstTokenP95")
+    """95th percentile of the time to a stream's first content, over the last minutes. Absent: no streams."""
+    usual: Duration | None = None
+    """Time of all attempts for each that did not fail: the median of the last six hours, which `health` compares with.
+    Absent: too little traffic so far."""
+
+
+class ErrorShare(StatusPart):
+    """How often attempts failed in one way."""
+
+    kind: Annotated[str, Field(alias="class", strict=True, max_length=64)]
+    """How they failed, as the metrics spell it: timeout, rate_limited, server_error, connection and so on."""
+    share: Measure
+    """Share of all attempts at this model, above 0, at most 1."""
 
 
 class ModelStatus(StatusPart):
@@ -251,13 +265,23 @@ class ModelStatus(StatusPart):
     circuit: CircuitState | None = None
     """Closed: in use. Open: left alone. HalfOpen: being tried again. The worst of all routers. Absent: not observed."""
     health: Annotated[int, Whole(0, 100)] | None = None
-    """Health in percent, 0 to 100. Absent: not observed."""
+    """Health in percent: 100 is as always, 0 is of no use. It is 100 × share of attempts that did not fail
+    × min(1, 1.5 × usual time per answer ÷ time per answer), over the last 5 minutes; at most 50 while the circuit is
+    HalfOpen, 0 while it is Open. Without traffic it is the share of routers whose last warm-up went well. Absent:
+    nothing was asked of the model."""
     share: Measure | None = None
     """Share of the group's answers that came from this model, 0 to 1. Absent: not observed."""
+    first_attempt_share: Measure | None = None
+    """Share of the group's first attempts that went to this model, 0 to 1; the rest of its attempts were fallbacks.
+    Absent: not observed."""
     requests_per_minute: Measure | None = None
     """Attempts per minute. Absent: not observed."""
+    tokens_per_minute: Measure | None = None
+    """Tokens per minute, in and out together. Absent: no traffic."""
     error_rate: Measure | None = None
     """Share of attempts that failed, 0 to 1. Absent: not observed."""
+    errors: Annotated[tuple[ErrorShare, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    """How attempts failed, the most frequent first; the shares add up to errorRate. Absent: none failed."""
     latency: LatencyStatus | None = None
     """How long answers took. Absent: not observed."""
     cost_per1k_tokens: Measure | None = Field(default=None, alias="costPer1kTokens")

@@ -22,6 +22,8 @@ from turnout.local.session import Session
 LINES = 8
 """Log lines that are shown."""
 REFRESH_S = 0.5
+POOR = 50
+"""Percent of health below which it is red."""
 COLOURS = {CircuitState.CLOSED: "green", CircuitState.OPEN: "red", CircuitState.HALF_OPEN: "yellow"}
 
 
@@ -91,7 +93,7 @@ def _table(row: GroupRow) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", expand=False)
     for name in ("model", "circuit"):
         table.add_column(name)
-    for name in ("attempts", "failed", "p50", "p95", "tokens", "USD"):
+    for name in ("health", "attempts", "failed", "p50", "p95", "tokens", "USD"):
         table.add_column(name, justify="right")
     for model in row.models:
         table.add_row(*_cells(model))
@@ -104,7 +106,8 @@ def _cells(model: ModelRow) -> list[str | Text]:
         circuit.append(f", refused: {model.refusal.status}", "red")
     counts: list[str | Text] = [str(model.attempts), Text(str(model.failed), "red" if model.failed else "")]
     times = [_seconds(model.p50_ms), _seconds(model.p95_ms)]
-    return [model.name, circuit, *counts, *times, str(model.tokens), f"{model.usd:.4f}"]
+    health = "-" if model.health is None else Text(f"{model.health} %", "" if model.health >= POOR else "red")
+    return [model.name, circuit, health, *counts, *times, str(model.tokens), f"{model.usd:.4f}"]
 
 
 def _seconds(milliseconds: float | None) -> str:

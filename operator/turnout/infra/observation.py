@@ -1,8 +1,9 @@
 """What is known of running routers, as plain data. Pure; filled by observe and apply, read by infra.status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from turnout.api.modelgroup import CircuitState
 
@@ -26,11 +27,18 @@ class Refusal:
 
 @dataclass(frozen=True)
 class LaneState:
-    """One lane as one router sees it."""
+    """One lane as one router sees it.
+
+    Attributes:
+        warmed_ms: Unix time in milliseconds at which it was last asked to keep it awake; 0: never.
+        warm_fault: what the provider said, or what became of it, if nothing has come of the lane since; None: all well.
+    """
 
     lane: str
     circuit: CircuitState
     refusal: Refusal | None = None
+    warmed_ms: int = 0
+    warm_fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,30 @@ class Programmed:
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """How a model did over the last minutes; None: no traffic that could tell."""
+    """How a model did over the last minutes; None: no traffic that could tell.
+
+    Attributes:
+        share, first_attempt_share: of all answers of the group, and of all first attempts.
+        errors: class of failure → share of attempts, the most frequent first; they add up to error_rate.
+        per_answer_ms: milliseconds of all attempts for each that did not fail.
+        usual_ms: the same over the last hours.
+    """
 
     requests_per_minute: Decimal
+    tokens_per_minute: Decimal | None = None
     share: Decimal | None = None
+    first_attempt_share: Decimal | None = None
     error_rate: Decimal | None = None
+    errors: tuple[tuple[str, Decimal], ...] = ()
     mean_ms: Decimal | None = None
     p95_ms: Decimal | None = None
+    first_token_p95_ms: Decimal | None = None
+    per_answer_ms: Decimal | None = None
+    usual_ms: Decimal | None = None
     cost_per_1k_tokens: Decimal | None = None
+
+
+NO_TRAFFIC = ModelFigures(Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -105,6 +129,10 @@ class GroupFigures:
 
     fallback_share: Decimal | None = None
     models: Mapping[str, ModelFigures] = field(default_factory=dict)
+
+    def of(self, model: str) -> ModelFigures:
+        """The figures of a model, with or without traffic."""
+        return self.models.get(model, NO_TRAFFIC)
 
 
 @dataclass(frozen=True)
@@ -118,3 +146,20 @@ class Observation:
 
     lanes: tuple[LaneState, ...] | None = None
     figures: Mapping[str, GroupFigures] | None = None
+
+    @cached_property
+    def by_lane(self) -> Mapping[str, Sequence[LaneState]]:
+        """Each lane as every router sees it."""
+        found: dict[str, list[LaneState]] = {}
+        for state in self.lanes or ():
+            found.setdefault(state.lane, []).append(state)
+        return found
+
+    @property
+    def news(self) -> object:
+        """What a status shows at once; two observations that are equal in it differ only in what may wait."""
+        return self.lanes and [(s.lane, s.circuit, s.refusal is None, s.warm_fault is None) for s in self.lanes]
+
+    def group(self, name: str) -> GroupFigures | None:
+        """The figures of a group, with or without traffic; None: not watched for long enough to tell."""
+        return None if self.figures is None else self.figures.get(name, GroupFigures())

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from turnout.api import ConditionType, ModelGroup
-from turnout.api.modelgroup import CircuitState
-from turnout.api.quantities import format_decimal, format_duration, format_time
+from turnout.api.quantities import format_decimal, format_time
 from turnout.decide.build import Decision
 from turnout.decide.ir import Group
 from turnout.decide.keys import KeyState
@@ -16,13 +14,8 @@ from turnout.decide.verdict import Phase, Verdict
 from turnout.infra import conditions
 from turnout.infra.conditions import Condition, fails, holds
 from turnout.infra.labels import Json
-from turnout.infra.observation import GroupFigures, ModelFigures, Observation, Programmed
-
-FIGURES = ("share", "requestsPerMinute", "errorRate", "latency", "costPer1kTokens")
-"""Fields of status.models that come from measurement over time; they stay as they were until there is enough of it, so
-that an operator that starts again changes nothing."""
-
-_WORST = (CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED)
+from turnout.infra.model_status import QUOTING, model_statuses, provider_conditions
+from turnout.infra.observation import Observation, Programmed
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ def group_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old:
         moment = replace(moment, progress=replace(moment.progress, rejection=moment.refused[verdict.name]))
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(conditions.programmed(verdict, moment.progress))
-    found = [*found, *conditions.summary(verdict, found), *_refused(group, moment.seen, old)]
+    found = [*found, *conditions.summary(verdict, found), *provider_conditions(group, moment.seen, old)]
     status: Json = {
         **_common(verdict, [*found, *conditions.unsupported(verdict)], moment, old),
         "url": moment.url,
@@ -77,7 +70,7 @@ def group_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old:
         return status
     if moment.progress.done:
         status["version"] = moment.progress.version
-    status["models"] = _models(group, moment.seen, old)
+    status["models"] = model_statuses(group, moment.seen, old)
     share = _fallback_share(group, moment.seen, old)
     return status if share is None else {**status, "fallbackShare": share}
 
@@ -120,6 +113,20 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return _ordered(one) == _ordered(other)
 
 
+def presses(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the new status must be written at once: more differs than figures, or than what a provider says now."""
+    return not same(_pressing(old), _pressing(new))
+
+
+def _pressing(status: Mapping[str, Any]) -> Json:
+    models = [{name: m[name] for name in ("name", "circuit") if name in m} for m in status.get("models") or ()]
+    found = [
+        {name: value for name, value in c.items() if name != "message" or c["type"] not in QUOTING}
+        for c in status.get("conditions") or ()
+    ]
+    return {**status, "fallbackShare": None, "models": models, "conditions": found}
+
+
 def _ordered(status: Mapping[str, Any]) -> Json:
     lists = {"conditions": "type", "models": "name", "tokens": "id"}
     return {
@@ -157,61 +164,8 @@ def _ready_key(
     return conditions.summary(verdict, found)
 
 
-def _refused(group: Group | None, seen: Observation, old: Mapping[str, Any]) -> list[Condition]:
-    """Which providers refuse our credential, account or model, in their own words: the latest of each model."""
-    kind = ConditionType.PROVIDER_REFUSED
-    if seen.lanes is None:
-        return [holds(kind, c["reason"], c["message"]) for c in old.get("conditions") or () if c["type"] == kind]
-    found = sorted(((s.refusal.at_ms, s.lane, s.refusal) for s in seen.lanes if s.refusal), key=lambda entry: entry[:2])
-    latest = {lane: refusal for _, lane, refusal in found}
-    words = [
-        f"{member.name}: {refusal.status} {refusal.message}".rstrip()
-        for member in (group.members if group else ())
-        if (refusal := latest.get(member.lane.id))
-    ]
-    return [holds(kind, "ProviderRefused", "; ".join(words))] if words else []
-
-
-def _models(group: Group, seen: Observation, old: Mapping[str, Any]) -> list[Json]:
-    circuits: dict[str, list[CircuitState]] = {}
-    for state in seen.lanes or ():
-        circuits.setdefault(state.lane, []).append(state.circuit)
-    before = {entry["name"]: entry for entry in old.get("models") or ()}
-    measured = None if seen.figures is None else seen.figures.get(group.name, GroupFigures())
-    entries: list[Json] = []
-    for member in group.members:
-        entry: Json = {"name": member.name}
-        known = before.get(member.name, {})
-        if member.lane.id in circuits:
-            entry["circuit"] = min(circuits[member.lane.id], key=_WORST.index).value
-        elif seen.lanes is None and "circuit" in known:
-            entry["circuit"] = known["circuit"]
-        if measured is None:
-            entry |= {name: known[name] for name in FIGURES if name in known}
-        else:
-            entry |= _figures(measured.models.get(member.name, ModelFigures(Decimal(0))))
-        entries.append(entry)
-    return entries
-
-
-def _figures(model: ModelFigures) -> Json:
-    entry: Json = {"requestsPerMinute": format_decimal(model.requests_per_minute)}
-    for name, value in (("share", model.share), ("errorRate", model.error_rate)):
-        if value is not None:
-            entry[name] = format_decimal(value)
-    if model.mean_ms is not None and model.p95_ms is not None:
-        entry["latency"] = {"mean": _duration(model.mean_ms), "p95": _duration(model.p95_ms)}
-    if model.cost_per_1k_tokens is not None:
-        entry["costPer1kTokens"] = format_decimal(model.cost_per_1k_tokens)
-    return entry
-
-
 def _fallback_share(group: Group, seen: Observation, old: Mapping[str, Any]) -> str | None:
-    if seen.figures is None:
+    measured = seen.group(group.name)
+    if measured is None:
         return old.get("fallbackShare")
-    share = seen.figures.get(group.name, GroupFigures()).fallback_share
-    return None if share is None else format_decimal(share)
-
-
-def _duration(milliseconds: Decimal) -> str:
-    return format_duration(timedelta(milliseconds=float(milliseconds)))
+    return None if measured.fallback_share is None else format_decimal(measured.fallback_share)

@@ -1,18 +1,21 @@
 """The filter's metrics and circuits → the rows that people see. Pure: moments come in.
 
-Counts are since Envoy's start; times are those of the last minute, or of the last traffic before it.
+Counts are since Envoy's start; times are those of the last minute, or of the last traffic before it; health is that of
+the status.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.samples import Sample
 
 from turnout.api.modelgroup import CircuitState
 from turnout.decide.ir import Group, Member, Router
-from turnout.infra.observation import LaneState, Refusal
-from turnout.observe.sample import BOUNDS, Field, Tallies, quantile, tally
+from turnout.infra.health import health
+from turnout.infra.observation import GroupFigures, ModelFigures, Observation, Refusal
+from turnout.observe.sample import quantile
+from turnout.observe.tally import Field, Tallies, Tally, attempt_buckets, failures, growth, nothing, tally
 
 WINDOW_S = 60.0
 """Seconds that latencies look back on."""
@@ -20,10 +23,11 @@ WINDOW_S = 60.0
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One model of a group. Latencies in milliseconds; None: nothing measured."""
+    """One model of a group. Health in percent, latencies in milliseconds; None: nothing measured."""
 
     name: str
     circuit: CircuitState
+    health: int | None
     refusal: Refusal | None
     attempts: int
     failed: int
@@ -63,54 +67,50 @@ class Figures:
                 group = sample.labels.get("group", "")
                 self._errors[group] = self._errors.get(group, 0) + int(sample.value)
 
-    def rows(self, router: Router, lanes: Iterable[LaneState]) -> list[GroupRow]:
-        """What the last look says of every group of the router."""
-        states = {state.lane: state for state in lanes}
-        return [self._group(group, states) for group in router.groups]
+    def rows(self, router: Router, seen: Observation) -> list[GroupRow]:
+        """What the last look says of every group of the router. seen: of one router."""
+        return [self._group(group, seen) for group in router.groups]
 
-    def _group(self, group: Group, states: dict[str, LaneState]) -> GroupRow:
+    def _group(self, group: Group, seen: Observation) -> GroupRow:
         counts = self._now(group.name, "")
+        measured = seen.group(group.name) or GroupFigures()
         return GroupRow(
             name=group.name,
             requests=int(counts[Field.REQUESTS]),
             errors=self._errors.get(group.name, 0),
             fell_back=int(counts[Field.FALLBACK_REQUESTS]),
-            models=tuple(self._model(group.name, member, states.get(member.lane.id)) for member in group.members),
+            models=tuple(self._model(group.name, member, seen, measured.of(member.name)) for member in group.members),
         )
 
-    def _model(self, group: str, member: Member, state: LaneState | None) -> ModelRow:
+    def _model(self, group: str, member: Member, seen: Observation, measured: ModelFigures) -> ModelRow:
         counts = self._now(group, member.name)
-        buckets = self._recent_buckets(group, member.name)
+        buckets = attempt_buckets(self._recent(group, member.name))
+        states = seen.by_lane.get(member.lane.id, ())
+        state = next(iter(states), None)
         return ModelRow(
             name=member.name,
             circuit=state.circuit if state else CircuitState.CLOSED,
+            health=health(measured, states, measured.usual_ms),
             refusal=state.refusal if state else None,
             attempts=int(counts[Field.ATTEMPTS]),
-            failed=int(counts[Field.FAILED]),
+            failed=int(sum(failures(counts))),
             p50_ms=_milliseconds(buckets, 0.5),
             p95_ms=_milliseconds(buckets, 0.95),
             tokens=int(counts[Field.TOKENS]),
             usd=counts[Field.NANO_USD] / 1e9,
         )
 
-    def _now(self, group: str, model: str) -> list[float]:
-        return _counts(self._looks[-1][1], group, model) if self._looks else _NOTHING
+    def _now(self, group: str, model: str) -> Tally:
+        return self._looks[-1][1].get((group, model), nothing()) if self._looks else nothing()
 
-    def _recent_buckets(self, group: str, model: str) -> list[float]:
-        """Growth of the latency buckets within the window; all of them if there was none."""
-        after = self._now(group, model)[len(Field) :]
-        before = _counts(self._looks[0][1], group, model)[len(Field) :] if self._looks else after
-        growth = [a - b for a, b in zip(after, before, strict=True)]
-        return growth if any(growth) else after
-
-
-_NOTHING = [0.0] * (len(Field) + len(BOUNDS))
+    def _recent(self, group: str, model: str) -> Tally:
+        """Growth of the counts within the window; all of them if there was none."""
+        where, after = (group, model), self._now(group, model)
+        before = self._looks[0][1].get(where, nothing()) if self._looks else after
+        recent = growth({where: before}, {where: after})[where]
+        return recent if any(attempt_buckets(recent)) else after
 
 
-def _counts(tallies: Tallies, group: str, model: str) -> list[float]:
-    return tallies.get((group, model), _NOTHING)
-
-
-def _milliseconds(buckets: list[float], share: float) -> float | None:
+def _milliseconds(buckets: Sequence[float], share: float) -> float | None:
     found = quantile(buckets, share)
     return None if found is None else float(found)

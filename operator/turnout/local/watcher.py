@@ -50,12 +50,13 @@ class Watcher:
             return
         self._figures.add(samples, now)
         self._sampler.add("envoy", samples, now)
-        changed = self._tell_changes(router, lanes)
-        self._lanes = lanes
-        self.rows = self._figures.rows(router, lanes)
-        if changed or now - self._written_at >= STATUS_S:
+        self._tell_changes(router, lanes)
+        before, self._lanes = Observation(self._lanes), lanes
+        seen = self.seen(now)
+        self.rows = self._figures.rows(router, seen)
+        if seen.news != before.news or now - self._written_at >= STATUS_S:
             self._written_at = now
-            self._write_statuses(self.seen(now))
+            self._write_statuses(seen)
         if now - self._said_at >= SUMMARY_S:
             self._said_at = now
             self._tell_traffic()
@@ -64,20 +65,18 @@ class Watcher:
         """The last look, for statuses; now: seconds of the loop's clock."""
         return Observation(self._lanes, self._sampler.figures(now))
 
-    def _tell_changes(self, router: Router, lanes: tuple[LaneState, ...]) -> bool:
+    def _tell_changes(self, router: Router, lanes: tuple[LaneState, ...]) -> None:
         before = {state.lane: state for state in self._lanes}
         names = {m.lane.id: m.name for g in router.groups for m in g.members}
-        changed = False
         for state in lanes:
             old = before.get(state.lane)
             name = names.get(state.lane, state.lane)
             if old is not None and old.circuit != state.circuit:
-                changed = True
                 log.info("%s: circuit %s (was %s)", name, state.circuit.value, old.circuit.value)
             if state.refusal is not None and not _same(old.refusal if old else None, state.refusal):
-                changed = True
                 log.warning("%s: the provider refuses: %d %s", name, state.refusal.status, state.refusal.message)
-        return changed or {s.lane for s in lanes} != before.keys()
+            if state.warm_fault is not None and (old is None or old.warm_fault is None):
+                log.warning("%s: its warm-up failed: %s", name, state.warm_fault)
 
     def _tell_traffic(self) -> None:
         for row in self.rows:

@@ -19,7 +19,8 @@ CONFIG_STATS = "/stats?format=json&filter=%5C.(version_text|update_rejected)$"
 METRICS = "/stats/prometheus?filter=%5Ewasmcustom%5C.turnout_"
 """Only the filter's own metrics: Envoy's are a hundred for each cluster."""
 LANES = "/lanes"
-LONGEST_REFUSAL = 300
+LONGEST_WORDS = 300
+"""Characters that are kept of what a provider says."""
 
 
 def client() -> httpx.AsyncClient:
@@ -79,10 +80,12 @@ def _ending(stats: Mapping[str, Any], suffix: str) -> dict[str, Any]:
 
 
 def _lane(found: Mapping[str, Any]) -> LaneState:
-    refusal = found["refusal"]
+    refusal, fault = found["refusal"], found.get("warmFault")
     return LaneState(
         lane=str(found["lane"]),
         circuit=CircuitState(found["circuit"]),
         refusal=refusal
-        and Refusal(int(refusal["status"]), str(refusal["message"])[:LONGEST_REFUSAL], int(refusal["atMs"])),
+        and Refusal(int(refusal["status"]), str(refusal["message"])[:LONGEST_WORDS], int(refusal["atMs"])),
+        warmed_ms=int(found.get("warmedMs", 0)),  # a router of an older version warms nothing
+        warm_fault=None if fault is None else str(fault)[:LONGEST_WORDS],
     )

@@ -13,8 +13,9 @@ from turnout.decide.verdict import Verdict
 from turnout.errors import TurnoutError
 from turnout.infra.kinds import BY_NAME
 from turnout.infra.labels import Json, service_url
-from turnout.infra.observation import GroupFigures, Observation, Programmed
-from turnout.infra.status import Moment, object_status, same
+from turnout.infra.model_status import model_circuits
+from turnout.infra.observation import Observation, Programmed
+from turnout.infra.status import Moment, object_status, presses
 from turnout.watch.context import Context, now
 from turnout.watch.gather import parse
 
@@ -44,7 +45,7 @@ class Reporter:
         self._due = asyncio.Event()
         self._outcome: Outcome | None = None
         self._seen = Observation()
-        self._figures: Mapping[str, GroupFigures] | None = None
+        self._written = Observation()
         self._figures_at = float("-inf")
 
     def report(self, outcome: Outcome) -> None:
@@ -55,7 +56,10 @@ class Reporter:
     def observe(self, seen: Observation) -> None:
         """The routers were looked at."""
         before, self._seen = self._seen, seen
-        if seen.lanes != before.lanes or (seen.figures != self._figures and self._figures_due()):
+        if self._outcome is not None:
+            router = self._outcome.decision.router
+            self._context.metrics.circuits.seen[self._namespace] = model_circuits(router, seen)
+        if seen.news != before.news or (seen != self._written and self._figures_due()):
             self._due.set()
 
     async def run(self) -> None:
@@ -74,21 +78,19 @@ class Reporter:
     async def _write(self) -> None:
         if self._outcome is None:
             return
-        figures_due = self._figures_due()
-        quiet = replace(self._seen, figures=None)
+        seen, figures_due = self._seen, self._figures_due()
         wanted = []
         for verdict in self._outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
             if live is None:
                 continue
             old = live.get("status") or {}
-            status = self._status(verdict, live, old, quiet)
-            if figures_due or not same(old, status):
-                status = self._status(verdict, live, old, self._seen)
-            wanted.append(StatusOf(live, status))
+            status = self._status(verdict, live, old, seen)
+            if figures_due or presses(old, status):
+                wanted.append(StatusOf(live, status))
         await write(self._context.kube, wanted)
         if figures_due:
-            self._figures, self._figures_at = self._seen.figures, asyncio.get_running_loop().time()
+            self._written, self._figures_at = seen, asyncio.get_running_loop().time()
 
     def _figures_due(self) -> bool:
         since = asyncio.get_running_loop().time() - self._figures_at

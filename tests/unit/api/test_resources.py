@@ -69,7 +69,7 @@ GROUP_SPECS = st.fixed_dictionaries(
                 "firstToken": DEADLINES,
                 "idle": DEADLINES,
                 "request": DEADLINES,
-                "total": span(3_600_000, 86_400_000),
+                "total": span(3_600_000, 3_600_000),
             },
         ),
         "circuit": CIRCUITS,

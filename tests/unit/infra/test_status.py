@@ -20,7 +20,7 @@ from turnout.infra.observation import (
     Programmed,
     Refusal,
 )
-from turnout.infra.status import Moment, object_status, same
+from turnout.infra.status import Moment, object_status, presses, same
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SNAPSHOT = snapshot(group("assistant", model("a", "http://a/v1"), model("b", "http://b/v1")), key("app", "assistant"))
@@ -44,11 +44,23 @@ def status(seen: Observation, old: dict[str, Any] | None = None) -> dict[str, An
     return found
 
 
+WARMED_MS = int((NOW - timedelta(minutes=1)).timestamp() * 1000) + 1
 FIGURES = GroupFigures(
     Decimal("0.25"),
     {
         "a": ModelFigures(
-            Decimal("12"), Decimal("0.75"), Decimal("0.1"), Decimal("250"), Decimal("900"), Decimal("0.002")
+            requests_per_minute=Decimal("12"),
+            tokens_per_minute=Decimal("3400"),
+            share=Decimal("0.75"),
+            first_attempt_share=Decimal("0.9"),
+            error_rate=Decimal("0.1"),
+            errors=(("timeout", Decimal("0.08")), ("rate_limited", Decimal("0.02"))),
+            mean_ms=Decimal("250"),
+            p95_ms=Decimal("900"),
+            first_token_p95_ms=Decimal("120"),
+            per_answer_ms=Decimal("600"),
+            usual_ms=Decimal("300"),
+            cost_per_1k_tokens=Decimal("0.002"),
         )
     },
 )
@@ -56,18 +68,24 @@ FIGURES = GroupFigures(
 
 def test_a_group_shows_what_it_runs_and_does() -> None:
     """Version, primary, URL, circuits and figures are all there; a model without traffic shows none."""
-    found = status(Observation((LaneState(LANE_A, CircuitState.CLOSED),), {"assistant": FIGURES}))
+    lanes = (LaneState(LANE_A, CircuitState.CLOSED, warmed_ms=WARMED_MS), LaneState(LANE_A, CircuitState.CLOSED))
+    found = status(Observation(lanes, {"assistant": FIGURES}))
     assert found["version"] == "f" * 64
     assert (found["primary"], found["modelCount"], found["fallbackShare"]) == ("a", 2, "0.25")
     assert found["models"] == [
         {
             "name": "a",
             "circuit": "Closed",
+            "health": 68,
             "requestsPerMinute": "12",
+            "tokensPerMinute": "3400",
             "share": "0.75",
+            "firstAttemptShare": "0.9",
             "errorRate": "0.1",
-            "latency": {"mean": "250ms", "p95": "900ms"},
+            "errors": [{"class": "timeout", "share": "0.08"}, {"class": "rate_limited", "share": "0.02"}],
+            "latency": {"mean": "250ms", "p95": "900ms", "firstTokenP95": "120ms", "usual": "300ms"},
             "costPer1kTokens": "0.002",
+            "lastWarmed": "2026-11-19T23:59:00Z",
         },
         {"name": "b", "requestsPerMinute": "0"},
     ]
@@ -76,8 +94,27 @@ def test_a_group_shows_what_it_runs_and_does() -> None:
 def test_an_operator_that_starts_again_changes_nothing() -> None:
     """Until routers were looked at, circuits, refusals and figures stay as they were."""
     refusal = Refusal(401, "bad key", 5)
-    old = status(Observation((LaneState(LANE_A, CircuitState.OPEN, refusal),), {"assistant": FIGURES}))
-    assert same(old, status(Observation(), old))
+    for circuit in CircuitState:
+        lane = LaneState(LANE_A, circuit, refusal, WARMED_MS, "503")
+        old = status(Observation((lane,), {"assistant": FIGURES}))
+        assert same(old, status(Observation(), old))
+        assert same(old, status(Observation((lane,)), old))
+
+
+def test_what_is_usual_outlives_the_operator() -> None:
+    """Its successor, which has not seen enough yet, goes on with what the status says."""
+    lanes = (LaneState(LANE_A, CircuitState.CLOSED),)
+    old = status(Observation(lanes, {"assistant": FIGURES}))
+    fresh = GroupFigures(None, {"a": replace(FIGURES.models["a"], usual_ms=None)})
+    assert status(Observation(lanes, {"assistant": fresh}), old)["models"] == old["models"]
+    assert status(Observation(lanes, {"assistant": fresh}))["models"][0]["health"] == 90
+
+
+def test_an_open_circuit_is_no_health_at_once() -> None:
+    """Also when nothing was measured yet; one that is half-open leaves half of what it was."""
+    old = {"models": [{"name": "a", "health": 90}]}
+    for circuit, health in ((CircuitState.OPEN, 0), (CircuitState.HALF_OPEN, 50), (CircuitState.CLOSED, 90)):
+        assert status(Observation((LaneState(LANE_A, circuit),)), old)["models"][0]["health"] == health
 
 
 def test_a_circuit_is_the_worst_of_all_routers() -> None:
@@ -95,6 +132,49 @@ def test_a_refusing_provider_is_named_with_its_latest_words() -> None:
     found = {c["type"]: c for c in status(Observation(lanes))["conditions"]}
     assert found["ProviderRefused"]["message"] == "b: 404 no such model."
     assert "ProviderRefused" not in {c["type"] for c in status(Observation(()))["conditions"]}
+
+
+def test_a_model_that_fails_its_warm_up_is_named_until_it_answers() -> None:
+    """On whichever router; with the latest words, and only while it lasts."""
+    good = LaneState(LANE_B, CircuitState.CLOSED, None, WARMED_MS + 2)
+    bad = replace(good, warmed_ms=WARMED_MS, warm_fault="old")
+    worse = replace(good, warmed_ms=WARMED_MS + 1, warm_fault="401 bad key")
+    found = {c["type"]: c for c in status(Observation((bad, good, worse)))["conditions"]}["FallbackUnverified"]
+    assert (found["status"], found["message"]) == ("True", "b: 401 bad key.")
+    assert "FallbackUnverified" not in {c["type"] for c in status(Observation((good,)))["conditions"]}
+
+
+def test_every_model_is_named_however_much_providers_say() -> None:
+    """At most 300 characters of each, and fewer where sixteen have to fit."""
+    models = [model(f"m{i}", f"http://m{i}/v1") for i in range(16)]
+    given = snapshot(group("assistant", *models))
+    moment = replace(MOMENT, decision=decide(given, None, now=NOW))
+    members = moment.decision.router.groups[0].members
+    lanes = tuple(LaneState(m.lane.id, CircuitState.CLOSED, None, WARMED_MS, "x" * 999) for m in members)
+    verdict = verdict_of("ModelGroup", moment.decision)
+    for count in (1, 16):
+        found = object_status(verdict, given.groups[0], replace(moment, seen=Observation(lanes[:count])), {})
+        message = next(c["message"] for c in found["conditions"] if c["type"] == "FallbackUnverified")
+        assert all(f"m{i}: xxx" in message for i in range(count))
+        assert len(message) <= (310 if count == 1 else 1024)
+
+
+def test_figures_and_words_of_providers_can_wait_but_nothing_else() -> None:
+    """A write for each of them would never end."""
+    refusal = Refusal(401, "request 1", 5)
+    lane = LaneState(LANE_A, CircuitState.CLOSED, refusal, WARMED_MS, "request 2")
+    old = status(Observation((lane,), {"assistant": FIGURES}))
+    other = replace(lane, refusal=Refusal(401, "request 3", 6), warmed_ms=WARMED_MS + 10_000, warm_fault="request 4")
+    waits = status(Observation((other,), {}), old)
+    assert not same(old, waits)
+    assert not presses(old, waits)
+    for seen in (
+        Observation((replace(lane, circuit=CircuitState.OPEN),), {"assistant": FIGURES}),
+        Observation((replace(lane, warm_fault=None),), {"assistant": FIGURES}),
+        Observation((replace(lane, refusal=None),), {"assistant": FIGURES}),
+    ):
+        assert presses(old, status(seen, old))
+    assert presses(old, {**old, "version": "0"})
 
 
 def test_a_version_is_shown_only_when_every_router_runs_it() -> None:

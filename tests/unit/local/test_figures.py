@@ -1,11 +1,13 @@
 """The filter's metrics → the rows that people see."""
 
+from decimal import Decimal
+
 from pydantic import SecretStr
 
 from turnout.api import Delivery
 from turnout.api.modelgroup import CircuitState
 from turnout.decide.ir import Circuit, Endpoint, Group, Lane, Member, Price, Router
-from turnout.infra.observation import LaneState, Refusal
+from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Refusal
 from turnout.local.figures import Figures
 from turnout.observe.scrape import samples
 
@@ -70,7 +72,7 @@ turnout_cost_nanousd{{{where},key="k"}} 1500000000
 
 def test_a_router_without_traffic_has_empty_rows() -> None:
     """Zeroes, and no latency where nothing was measured."""
-    row = Figures().rows(ROUTER, ())[0]
+    row = Figures().rows(ROUTER, Observation())[0]
     assert (row.name, row.requests, row.errors, row.fell_back) == ("g", 0, 0, 0)
     assert (row.models[0].attempts, row.models[0].p95_ms, row.models[0].circuit) == (0, None, CircuitState.CLOSED)
 
@@ -79,7 +81,7 @@ def test_counts_are_since_the_start() -> None:
     """Requests, errors that clients saw, attempts, tokens and dollars; a client's own mistake is no error."""
     figures = Figures()
     figures.add(samples(metrics(quick=8, slow=2, failed=3)), at=0)
-    row = figures.rows(ROUTER, ())[0]
+    row = figures.rows(ROUTER, Observation())[0]
     assert (row.requests, row.errors) == (15, 4)
     model = row.models[0]
     assert (model.attempts, model.failed, model.tokens, model.usd) == (13, 3, 30, 1.5)
@@ -90,14 +92,22 @@ def test_latency_is_that_of_the_last_minute() -> None:
     figures = Figures()
     for at, quick in ((0, 0), (30, 0), (61, 50), (100, 100)):
         figures.add(samples(metrics(quick=quick, slow=1000, failed=0)), at=at)
-    assert (figures.rows(ROUTER, ())[0].models[0].p50_ms or 0) <= 100
+    assert (figures.rows(ROUTER, Observation())[0].models[0].p50_ms or 0) <= 100
     figures.add(samples(metrics(quick=100, slow=1000, failed=0)), at=300)
     figures.add(samples(metrics(quick=100, slow=1000, failed=0)), at=400)
-    assert (figures.rows(ROUTER, ())[0].models[0].p50_ms or 0) > 100
+    assert (figures.rows(ROUTER, Observation())[0].models[0].p50_ms or 0) > 100
 
 
 def test_circuit_and_refusal_are_those_of_the_lane() -> None:
     """As the filter tells them."""
     state = LaneState("m-1", CircuitState.OPEN, Refusal(401, "no such key", 5))
-    model = Figures().rows(ROUTER, [state])[0].models[0]
+    model = Figures().rows(ROUTER, Observation((state,)))[0].models[0]
     assert (model.circuit, model.refusal) == (CircuitState.OPEN, state.refusal)
+
+
+def test_health_is_that_of_the_status() -> None:
+    """Out of the sampler's figures and the lane; unknown while nothing is known."""
+    lane = LaneState("m-1", CircuitState.CLOSED)
+    measured = {"g": GroupFigures(models={"m": ModelFigures(Decimal(9), error_rate=Decimal("0.25"))})}
+    assert Figures().rows(ROUTER, Observation((lane,)))[0].models[0].health is None
+    assert Figures().rows(ROUTER, Observation((lane,), measured))[0].models[0].health == 75

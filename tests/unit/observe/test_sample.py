@@ -1,9 +1,19 @@
 """Figures out of counters, over restarts and missing looks."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
-from turnout.observe.sample import WINDOW_S, Sampler
+from hypothesis import given
+from hypothesis import strategies as st
+
+import turnout
+from turnout.api.modelgroup import CircuitState
+from turnout.infra.health import health
+from turnout.infra.observation import LaneState, ModelFigures
+from turnout.observe.sample import LEAST_WINDOWS, USUAL_S, WINDOW_S, Sampler
 from turnout.observe.scrape import samples
+from turnout.observe.tally import FAILURES, NOT_FAILED
 
 TEXT = """# TYPE turnout_attempts counter
 turnout_attempts{{group="assistant",model="a",arm="baseline",attempt="first",result="ok"}} {ok}
@@ -93,3 +103,111 @@ def test_old_looks_and_gone_routers_are_forgotten() -> None:
 def test_no_metrics_yet_are_no_error() -> None:
     """A router without traffic shows nothing at all."""
     assert sampler_with(("r", 0, ""), ("r", WINDOW_S, "")).figures(WINDOW_S) == {}
+
+
+FIRST = 'group="g",model="m",arm="baseline",attempt="first"'
+
+
+def minutes_of(attempts: int, failed: int, milliseconds: float, timed: int | None = None) -> str:
+    """What a router shows after so many attempts and failures among them; timed ones, by default all, took so long."""
+    timed = attempts if timed is None else timed
+    return f"""# TYPE turnout_attempts counter
+turnout_attempts{{{FIRST},result="ok"}} {attempts - failed}
+turnout_attempts{{{FIRST},result="server_error"}} {failed}
+# TYPE turnout_attempt_milliseconds histogram
+turnout_attempt_milliseconds_bucket{{{FIRST},le="+Inf"}} {timed}
+turnout_attempt_milliseconds_sum{{{FIRST}}} {milliseconds}
+turnout_attempt_milliseconds_count{{{FIRST}}} {timed}
+"""
+
+
+def model_of(sampler: Sampler, now: float) -> ModelFigures:
+    """The figures of the only model."""
+    found = sampler.figures(now)
+    assert found is not None
+    return found["g"].models["m"]
+
+
+def test_attempts_are_told_apart() -> None:
+    """First attempts and fallbacks by model, failures by class, the most frequent first; tokens by minute."""
+    failed = "".join(
+        f'turnout_attempts{{group="assistant",model="a",arm="canary",attempt="fallback",result="{result}"}} {count}\n'
+        for result, count in (("stalled", 9), ("sunspots", 1), ("client_error", 5))
+    )
+    text = look(30, 10).replace("# TYPE turnout_requests ", f"{failed}# TYPE turnout_requests ")
+    found = sampler_with(("r", 0, look(0)), ("r", 60, text)).figures(60)
+    assert found is not None
+    a, b = (found["assistant"].models[name] for name in ("a", "b"))
+    assert (a.first_attempt_share, b.first_attempt_share) == (1, 0)
+    assert (a.share, b.share) == (Decimal("0.75"), Decimal("0.25"))
+    assert a.errors == (("timeout", Decimal("0.182")), ("stalled", Decimal("0.164")), ("other", Decimal("0.0182")))
+    assert a.error_rate == Decimal("0.364")
+    assert (a.tokens_per_minute, b.tokens_per_minute) == (30_000, None)
+
+
+def test_the_time_to_the_first_token_is_that_of_streams() -> None:
+    """Its 95th percentile; none where nothing was streamed."""
+    streams = """# TYPE turnout_first_token_milliseconds histogram
+turnout_first_token_milliseconds_bucket{group="g",model="m",arm="baseline",le="200"} 0
+turnout_first_token_milliseconds_bucket{group="g",model="m",arm="baseline",le="300"} 10
+turnout_first_token_milliseconds_bucket{group="g",model="m",arm="baseline",le="+Inf"} 10
+"""
+    text = minutes_of(20, 0, 8000)
+    assert model_of(sampler_with(("r", 0, ""), ("r", 60, text + streams)), 60).first_token_p95_ms == 295
+    assert model_of(sampler_with(("r", 0, ""), ("r", 60, text)), 60).first_token_p95_ms is None
+
+
+def test_the_usual_is_the_median_of_the_last_hours() -> None:
+    """One slow hour does not change it, and after hours of silence it is forgotten."""
+    sampler, attempts, spent, now = Sampler(), 0, 0.0, 0.0
+    sampler.add("r", samples(minutes_of(0, 0, 0)), now)
+    windows = 24
+    for window in range(1, windows + 1):
+        now, attempts, spent = window * WINDOW_S, attempts + 100, spent + 100 * (400 if window <= 13 else 4000)
+        sampler.add("r", samples(minutes_of(attempts, 0, spent)), now)
+        assert (model_of(sampler, now).usual_ms is not None) == (window >= LEAST_WINDOWS)
+    assert model_of(sampler, now).per_answer_ms == 4000
+    assert model_of(sampler, now).usual_ms == 400
+    later = now + USUAL_S
+    sampler.add("r", samples(minutes_of(attempts, 0, spent)), later - WINDOW_S)
+    sampler.add("r", samples(minutes_of(attempts + 100, 0, spent + 100)), later)
+    assert model_of(sampler, later).usual_ms is None
+
+
+def test_a_handful_of_attempts_says_nothing_about_speed() -> None:
+    """Answers differ tenfold in length."""
+    few = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(9, 0, 9000))), 60)
+    enough = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(10, 5, 9000))), 60)
+    assert (few.per_answer_ms, enough.per_answer_ms) == (None, 1800)
+
+
+def test_histograms_that_lag_behind_do_not_make_a_model_look_fast() -> None:
+    """Envoy counts at once, but merges histograms every few seconds."""
+    half = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(20, 10, 4000, timed=10))), 60)
+    none = model_of(sampler_with(("r", 0, ""), ("r", 60, minutes_of(20, 10, 0, timed=0))), 60)
+    assert (half.per_answer_ms, none.per_answer_ms) == (800, None)
+
+
+@given(st.integers(1, 400), st.integers(0, 400), st.integers(0, 400), st.integers(0, 600_000), st.booleans())
+def test_more_errors_never_make_a_model_healthier(
+    attempts: int, failed: int, more: int, spent: int, instead: bool
+) -> None:
+    """Whether they come on top, however quick they are, or in place of answers."""
+    failed, lane = min(failed, attempts), LaneState("m", CircuitState.CLOSED)
+
+    def found(attempts: int, failed: int) -> int:
+        sampler = sampler_with(("r", 0, ""), ("r", 60, minutes_of(attempts, failed, spent)))
+        result = health(model_of(sampler, 60), [lane], Decimal(300))
+        assert result is not None
+        return result
+
+    worse = found(attempts, min(attempts, failed + more)) if instead else found(attempts + more, failed + more)
+    assert worse <= found(attempts, failed)
+
+
+def test_every_result_of_the_filter_has_its_class() -> None:
+    """What the filter calls an attempt's end is either no failure, or one of those that are told apart."""
+    source = (Path(turnout.__file__).parent / "filter/src/metrics.rs").read_text()
+    words = set(re.findall(r'Outcome::[A-Za-z]+ => "([a-z_]+)"', source))
+    assert "ok" in words
+    assert words == NOT_FAILED | set(FAILURES) - {"other"}

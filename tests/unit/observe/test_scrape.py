@@ -31,13 +31,17 @@ async def test_versions_and_refusals_are_read_by_subscription() -> None:
     assert (found.versions, found.rejected) == ({"cluster_manager.cds": "v"}, {"cluster_manager.cds": 2})
 
 
-async def test_lanes_are_read_with_their_refusals() -> None:
-    """A refusal is cut to what a condition can show."""
+async def test_lanes_are_read_with_their_refusals_and_warm_ups() -> None:
+    """A provider's words are cut to what a condition can show; a router of an older version warms nothing."""
     lane = {"lane": "a-1", "circuit": "HalfOpen", "failures": 1, "openForMs": 2, "ramping": True}
     refusal = {"status": 401, "message": "x" * 999, "atMs": 7}
-    found = await read_lanes(router({"lanes": [{**lane, "refusal": refusal}, {**lane, "refusal": None}]}), URL)
+    warm = {"inFlight": 3, "lastMinute": 9, "warmedMs": 12, "warmFault": "y" * 999}
+    lanes = [{**lane, **warm, "refusal": refusal}, {**lane, **warm, "refusal": None, "warmFault": None}]
+    found = await read_lanes(router({"lanes": [*lanes, {**lane, "refusal": None}]}), URL)
     assert found[0].refusal == Refusal(401, "x" * 300, 7)
-    assert (found[1].circuit.value, found[1].refusal) == ("HalfOpen", None)
+    assert (found[0].warmed_ms, found[0].warm_fault) == (12, "y" * 300)
+    assert (found[1].circuit.value, found[1].refusal, found[1].warm_fault) == ("HalfOpen", None, None)
+    assert (found[2].warmed_ms, found[2].warm_fault) == (0, None)
 
 
 @pytest.mark.parametrize("read", [read_config, read_lanes])

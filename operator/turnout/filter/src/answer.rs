@@ -6,7 +6,7 @@ use crate::cost::{dollars, Price, Usage};
 use crate::front::Action;
 use crate::headers::Headers;
 use crate::host::{self, Buffer, Map};
-use crate::judge::{Judge, Shape, Verdict};
+use crate::judge::{Fault, Judge, Shape, Verdict};
 use crate::lane::Attempt;
 use crate::metrics::{count, Metric, Outcome};
 use crate::provider::sanitise;
@@ -114,8 +114,10 @@ impl Attempt {
         if !matches!(headers.get("content-encoding"), "" | "identity") {
             return self.passes(Outcome::Ok); // cannot be read: accept-encoding is taken away, so this is the provider's will
         }
-        let needs_choices = self.with(|r, _| matches!(r.path, "/chat/completions" | "/completions")).unwrap_or(false);
+        let asked = self.with(|r, _| (matches!(r.path, "/chat/completions" | "/completions"), r.stream));
+        let (needs_choices, asked_for_stream) = asked.unwrap_or_default();
         let stream = headers.get("content-type").starts_with("text/event-stream");
+        self.alien = needs_choices && stream != asked_for_stream;
         let shape = if stream { Shape::Stream } else { Shape::Document { needs_choices } };
         self.judge = Some(Judge::new(shape));
         self.phase = Phase::Judging;
@@ -149,6 +151,7 @@ impl Attempt {
         match verdict {
             Verdict::Wait if size > HELD_MOST => self.release(end),
             Verdict::Wait => Action::Pause,
+            Verdict::Answer if self.alien => self.reject(Fault::Malformed),
             Verdict::Answer => self.release(end),
             Verdict::Bad(fault) => self.reject(fault),
         }

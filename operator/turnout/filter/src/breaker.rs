@@ -88,6 +88,22 @@ pub fn refused(lane: &str, status: u16, now: u64, message: &str) {
     });
 }
 
+/// The provider is at its limit, and does not say until when.
+pub fn limit(lane: &str, now: u64) {
+    update(lane, |c| {
+        c.limit(now);
+        true
+    });
+}
+
+/// The lane is of no use for so many milliseconds.
+pub fn shut(lane: &str, now: u64, ms: u64) {
+    update(lane, |c| {
+        c.shut(now, ms);
+        true
+    });
+}
+
 /// Notes the lanes of a new table, so that /lanes can list them; a lane that is new gets its circuit.
 pub fn announce(table: &Table) {
     let mut ids = String::new();

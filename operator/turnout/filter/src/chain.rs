@@ -53,6 +53,8 @@ pub struct Chain {
     pub counted: Option<usize>,
     /// Lanes passed by because they are full; if there are no steps beside them, nobody has room.
     pub spilled: Vec<Step>,
+    /// Without any step: Unix ms at which the first lane is ready again that is only at its limit.
+    pub paused: Option<u64>,
 }
 
 /// Chooses. `attempts`: how often in a row a lane is tried.
@@ -66,6 +68,7 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
         last_resorts: Vec::new(),
         asked: Vec::new(),
         soonest: None,
+        paused: None,
         permit: None,
     };
     let mut canary = false;
@@ -80,9 +83,9 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
     }
     choice.close();
     let (counted, spilled) = choice.spill();
-    let Choice { lanes, permit, .. } = choice;
+    let Choice { lanes, permit, paused, .. } = choice;
     let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
-    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, spilled }
+    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, spilled, paused }
 }
 
 struct Choice<'a, D> {
@@ -94,6 +97,7 @@ struct Choice<'a, D> {
     last_resorts: Vec<Step>,
     asked: Vec<(usize, Option<bool>)>,
     soonest: Option<(u64, Step)>,
+    paused: Option<u64>,
     permit: Option<usize>,
 }
 
@@ -145,15 +149,16 @@ impl<'a, D: Doors> Choice<'a, D> {
         }
     }
 
-    /// The end: lanes that are only good as a last resort; if there is none at all, the one that opens soonest; and if
-    /// none could do this request, the one that is said to take most.
+    /// The end: lanes that are only good as a last resort. If there is none at all, the one that opens soonest, unless one
+    /// is well and only at its limit: then to wait helps, and to ask does not. If none could do this request, the one that
+    /// is said to take most.
     fn close(&mut self) {
         for step in std::mem::take(&mut self.last_resorts) {
             if !self.knows(step) {
                 self.lanes.push(step);
             }
         }
-        if self.lanes.is_empty() {
+        if self.lanes.is_empty() && self.paused.is_none() {
             let window = |step: &Step| self.model(*step).map_or(0, |m| m.talent.window);
             let widest = self.unfit.iter().rev().copied().max_by_key(window);
             self.lanes.extend(self.soonest.map(|(_, step)| step).or(widest));
@@ -201,6 +206,7 @@ impl<'a, D: Doors> Choice<'a, D> {
                 return Some(true);
             }
             Door::Permit | Door::Ramping => self.last_resorts.push(step),
+            Door::Paused(until) => self.paused = Some(self.paused.map_or(until, |best| best.min(until))),
             Door::Shut(until) => {
                 if self.soonest.map_or(true, |(best, _)| until < best) {
                     self.soonest = Some((until, step));

@@ -22,6 +22,12 @@ pub const PERMIT_LOST_MS: u64 = 120_000;
 /// Relapses after which it stays open no longer than before: 8 times `recovery`.
 const MOST_RELAPSES: u64 = 3;
 
+/// Milliseconds of peace after a 429 that says nothing: limits are often kept second by second, so it is soon over.
+const LIMITED_MS: u64 = 100;
+/// After so many in a row it is not; from then on doubled each time, at most so often, to 3.2 s.
+const PATIENCE: u64 = 5;
+const MOST_DOUBLED: u64 = 5;
+
 /// A ramp begins with one request in so many, else nothing would ever be learnt.
 const LEAST_SHARE: u64 = 20;
 
@@ -44,8 +50,10 @@ pub struct Circuit {
     pub refused: u64,
     /// Relapses since it was last closed for longer than its ramp.
     pub relapses: u64,
-    /// Unix ms until which the provider asked for peace; whatever the circuit is, it is not asked before.
+    /// Unix ms until which the provider wants peace; whatever the circuit is, it is not asked before.
     pub paused: u64,
+    /// Times in a row that it said 429 without saying until when.
+    pub limited: u64,
 }
 
 /// Whether a request may go through.
@@ -59,6 +67,8 @@ pub enum Door {
     Permit,
     /// Open until that time (Unix ms), or half-open with every trial taken.
     Shut(u64),
+    /// Well, but at its limit until that time.
+    Paused(u64),
 }
 
 /// How a circuit reads, for people.
@@ -76,7 +86,6 @@ impl Circuit {
     /// The state at `now` (Unix ms).
     pub fn state(&self, now: u64) -> State {
         match self.until {
-            _ if self.paused > now => State::Open,
             0 => State::Closed,
             until if until > now => State::Open,
             _ => State::HalfOpen,
@@ -87,6 +96,7 @@ impl Circuit {
     pub fn door(&self, rules: &Rules, now: u64, draw: impl FnOnce(u64) -> u64) -> Door {
         match self.state(now) {
             State::Open => Door::Shut(self.until.max(self.paused)),
+            _ if self.paused > now => Door::Paused(self.paused),
             State::HalfOpen if self.permits < rules.permits || self.permits_lost(now) => Door::Permit,
             State::HalfOpen => Door::Shut(now),
             State::Closed if self.is_ramping(now) => {
@@ -107,7 +117,7 @@ impl Circuit {
         if self.permits_lost(now) {
             self.permits = 0;
         }
-        if self.state(now) != State::HalfOpen || self.permits >= rules.permits {
+        if self.state(now) != State::HalfOpen || self.paused > now || self.permits >= rules.permits {
             return false;
         }
         self.permits = self.permits.saturating_add(1);
@@ -123,11 +133,13 @@ impl Circuit {
     /// A success. It closes a half-open circuit and starts the ramp; one that comes late, while open, changes nothing.
     pub fn succeeded(&mut self, rules: &Rules, now: u64) {
         self.refused = 0;
+        self.limited = 0;
         match self.state(now) {
             State::Closed => self.fails = 0,
             State::HalfOpen => {
                 let ramp_until = now.saturating_add(rules.ramp_ms);
-                *self = Circuit { ramp_from: now, ramp_until, relapses: self.relapses, ..Circuit::default() };
+                let Circuit { relapses, paused, .. } = *self;
+                *self = Circuit { ramp_from: now, ramp_until, relapses, paused, ..Circuit::default() };
             }
             State::Open => {}
         }
@@ -136,7 +148,20 @@ impl Circuit {
     /// The provider asked for a pause. That is no failure: it comes back as it was, without a trial or a ramp.
     pub fn pause(&mut self, now: u64, ms: u64) {
         self.paused = self.paused.max(now.saturating_add(ms));
-        self.permits = self.permits.saturating_sub(1); // the trial is over, without an outcome
+    }
+
+    /// The provider is at its limit and does not say until when: a short pause, longer if that does not help. Those who
+    /// were on their way when it began say nothing new.
+    pub fn limit(&mut self, now: u64) {
+        if self.paused <= now {
+            self.paused = now.saturating_add(LIMITED_MS << self.limited.saturating_sub(PATIENCE).min(MOST_DOUBLED));
+            self.limited = self.limited.saturating_add(1);
+        }
+    }
+
+    /// It is of no use for so long: open, and then half-open.
+    pub fn shut(&mut self, now: u64, ms: u64) {
+        self.open(self.until.max(now.saturating_add(ms)));
     }
 
     /// A failure. One that comes while open counts not.
@@ -167,19 +192,19 @@ impl Circuit {
     }
 
     fn open(&mut self, until: u64) {
-        let Circuit { refused, relapses, paused, .. } = *self;
-        *self = Circuit { until, refused, relapses, paused, ..Circuit::default() };
+        let Circuit { refused, relapses, paused, limited, .. } = *self;
+        *self = Circuit { until, refused, relapses, paused, limited, ..Circuit::default() };
     }
 
     fn permits_lost(&self, now: u64) -> bool {
         now > self.granted.saturating_add(PERMIT_LOST_MS)
     }
 
-    /// The bytes kept in shared data: nine little-endian numbers.
-    pub fn to_bytes(self) -> [u8; 72] {
-        let mut out = [0; 72];
-        let Circuit { fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused } = self;
-        let fields = [fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused];
+    /// The bytes kept in shared data: ten little-endian numbers.
+    pub fn to_bytes(self) -> [u8; 80] {
+        let mut out = [0; 80];
+        let Circuit { fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused, limited } = self;
+        let fields = [fails, until, permits, granted, ramp_from, ramp_until, refused, relapses, paused, limited];
         for (slot, field) in out.chunks_exact_mut(8).zip(fields) {
             slot.copy_from_slice(&field.to_le_bytes());
         }
@@ -200,6 +225,7 @@ impl Circuit {
             refused: next(),
             relapses: next(),
             paused: next(),
+            limited: next(),
         }
     }
 }

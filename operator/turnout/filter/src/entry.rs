@@ -9,6 +9,7 @@ use crate::load;
 use crate::log;
 use crate::status::Status;
 use crate::table::Table;
+use crate::warm;
 use crate::watch;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -85,6 +86,9 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
             Some(Ok(table)) => {
                 breaker::announce(&table);
                 log::configure();
+                if table.lanes.iter().any(|lane| lane.warm_ms > 0) {
+                    host::tick_every(warm::TICK_MS);
+                }
                 Role::Front(Rc::new(table))
             }
             Some(Err(wrong)) => {
@@ -101,12 +105,15 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     1
 }
 
-/// A tick of the lane or status role, for all its contexts.
+/// A tick of a role: of the front for warm-ups, of the others for all their contexts.
 #[no_mangle]
 pub extern "C" fn proxy_on_tick(root: u32) {
     host::begin_callback();
-    let lanes = matches!(role(root), Some(Role::Lane));
-    let now = host::now_ms();
+    let (role, now) = (role(root), host::now_ms());
+    if let Some(Role::Front(table)) = &role {
+        return warm::on_tick(table, now);
+    }
+    let lanes = matches!(role, Some(Role::Lane));
     if lanes {
         load::on_tick(now);
     }
@@ -122,6 +129,9 @@ pub extern "C" fn proxy_on_tick(root: u32) {
 /// A new root (parent 0) or a new request's context.
 #[no_mangle]
 pub extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
+    if parent != 0 {
+        warm::works();
+    }
     let created = match role(parent) {
         Some(Role::Front(table)) => Context::Front(Front::new(context, table)),
         Some(Role::Lane) => Context::Lane(Attempt::new(context)),
@@ -190,8 +200,11 @@ pub extern "C" fn proxy_on_response_trailers(context: u32, _count: u32) -> u32 {
 
 /// The answer to a call of ours. Envoy tells the role, not the stream that asked; every drain under way may read it.
 #[no_mangle]
-pub extern "C" fn proxy_on_http_call_response(_root: u32, _token: u32, _headers: u32, size: usize, _trailers: u32) {
+pub extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, headers: u32, size: usize, _trailers: u32) {
     host::begin_callback();
+    if warm::on_call(token, headers, size) {
+        return;
+    }
     let now = host::now_ms();
     for context in every_context() {
         if let Ok(Context::Status(status)) = context.try_borrow_mut().as_deref_mut() {

@@ -24,7 +24,12 @@ impl Attempt {
         let outcome = if status == 429 { Outcome::RateLimited } else { Outcome::ServerError };
         let wait = pause.filter(|ms| *ms <= WAITED_FOR_MS);
         self.with(|r, context| {
-            r.settle(context, outcome, pause.map_or(Blame::Lane, Blame::Pause), &status.to_string());
+            let blame = match pause {
+                Some(ms) => Blame::Pause(ms),
+                None if status == 429 => Blame::Limit,
+                None => Blame::Lane,
+            };
+            r.settle(context, outcome, blame, &status.to_string());
             retry(r, wait);
         });
         if status < 400 {
@@ -49,8 +54,7 @@ impl Attempt {
             400 if says_too_long(body) => self.too_long(),
             400 => self.passes(Outcome::ClientError),
             429 if String::from_utf8_lossy(body).contains("insufficient_quota") => {
-                self.pause = Some(PAUSE_MOST_MS); // no reset brings the money; it is for a person to see to
-                self.refused(body)
+                self.refused(body) // no reset brings the money; it is for a person to see to
             }
             429 => self.unwilling(),
             _ => self.refused(body),
@@ -85,7 +89,7 @@ impl Attempt {
 
     /// 401–404, and 429 without quota: our credential, account or model; noted, and never passed on as if it were the client's.
     pub(crate) fn refused(&mut self, body: &[u8]) -> Action {
-        let (status, pause) = (self.status, self.pause);
+        let status = self.status;
         let ours = self.with(|r, context| {
             let lane = r.current.and_then(|c| r.lane(c.step));
             let credential = lane.and_then(|l| l.credential.as_ref()).map_or("", |(_, value)| value.as_str());
@@ -93,7 +97,11 @@ impl Attempt {
             note_refusal(r, status, &message);
             let elsewhere = status == 404 && r.path != "/chat/completions"; // perhaps only this path is missing there
             let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
-            let blame = if elsewhere { Blame::Nobody } else { pause.map_or(Blame::Lane, Blame::Pause) };
+            let blame = match status {
+                429 => Blame::Shut(PAUSE_MOST_MS),
+                _ if elsewhere => Blame::Nobody,
+                _ => Blame::Lane,
+            };
             r.settle(context, Outcome::Refused, blame, &status.to_string());
             retry(r, None);
             replies::provider_refused(&name, status)

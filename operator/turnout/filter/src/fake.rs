@@ -11,6 +11,8 @@ pub enum Map {
     Request,
     /// The response's.
     Response,
+    /// Those of the answer to an HTTP call.
+    Call,
 }
 
 /// Bytes that Envoy holds.
@@ -54,8 +56,8 @@ pub struct Fake {
     pub reply: Option<(u16, Vec<(String, String)>, String)>,
     /// Streams that were closed or continued: "close 7", "continue 7".
     pub acts: Vec<String>,
-    /// Calls made: cluster and path.
-    pub calls: Vec<(String, String)>,
+    /// Calls made: cluster, path and body; numbered from 1.
+    pub calls: Vec<(String, String, String)>,
     names: Vec<String>,
     context: u32,
 }
@@ -199,10 +201,12 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) {
 }
 
 /// Notes a call.
-pub fn call(cluster: &str, headers: &[(&str, &str)], _timeout_ms: u32) -> Option<u32> {
+pub fn call(cluster: &str, headers: &[(&str, &str)], body: &[u8], _timeout_ms: u32) -> Option<u32> {
     let path = headers.iter().find(|(n, _)| *n == ":path").map_or("", |(_, v)| v);
-    fake(|f| f.calls.push((cluster.to_string(), path.to_string())));
-    Some(1)
+    fake(|f| {
+        f.calls.push((cluster.to_string(), path.to_string(), String::from_utf8_lossy(body).into_owned()));
+        u32::try_from(f.calls.len()).ok()
+    })
 }
 
 /// Says it on standard error.

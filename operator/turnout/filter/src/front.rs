@@ -221,8 +221,8 @@ impl Front {
         self.scanner = None;
         host::set_header(Map::Request, "x-turnout-reply", "1"); // the body is complete: Envoy passes it as it is
         let json = ("content-type", "application/json");
-        match reply.header {
-            Some(header) => host::reply(reply.status, &[json, header], &reply.body),
+        match &reply.header {
+            Some((name, value)) => host::reply(reply.status, &[json, (name, value)], &reply.body),
             None => host::reply(reply.status, &[json], &reply.body),
         }
         Action::Pause
@@ -255,7 +255,8 @@ impl Front {
             count(Metric::Spilled, &[&group.name, model], 1);
         }
         if request.chain.steps.is_empty() {
-            return self.reply(&replies::no_room(&group.name));
+            let wait = request.chain.paused.map_or(1_000, |until| until.saturating_sub(self.started));
+            return self.reply(&replies::no_room(&group.name, wait.saturating_add(999) / 1000));
         }
         self.announce(&request, group, body);
         let shared = Rc::new(RefCell::new(request));

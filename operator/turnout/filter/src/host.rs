@@ -11,6 +11,8 @@ pub enum Map {
     Request = 0,
     /// The response's.
     Response = 2,
+    /// Those of the answer to an HTTP call of ours.
+    Call = 6,
 }
 
 /// Bytes that Envoy holds.
@@ -214,7 +216,7 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) {
 }
 
 /// Asks a cluster; the answer comes to `on_call` with this number. None if Envoy does not know the cluster.
-pub fn call(cluster: &str, headers: &[(&str, &str)], timeout_ms: u32) -> Option<u32> {
+pub fn call(cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout_ms: u32) -> Option<u32> {
     let (headers, trailers, mut token) = (Headers::serialise(headers), Headers::serialise(&[]), 0);
     // SAFETY: all live through the call.
     let status = unsafe {
@@ -223,8 +225,8 @@ pub fn call(cluster: &str, headers: &[(&str, &str)], timeout_ms: u32) -> Option<
             cluster.len(),
             headers.as_ptr(),
             headers.len(),
-            [].as_ptr(),
-            0,
+            body.as_ptr(),
+            body.len(),
             trailers.as_ptr(),
             trailers.len(),
             timeout_ms,

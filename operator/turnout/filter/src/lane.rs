@@ -26,6 +26,8 @@ pub struct Attempt {
     pub(crate) last: u64,
     pub(crate) ended: bool,
     pub(crate) status: u16,
+    /// A stream where a document was asked for, or the other way round: no SDK can read it.
+    pub(crate) alien: bool,
     /// Milliseconds for which the provider asked not to be asked.
     pub(crate) pause: Option<u64>,
     /// Unix ms until which the attempt waits before it begins; 0: it does not.
@@ -46,6 +48,7 @@ impl Attempt {
             last: 0,
             ended: false,
             status: 0,
+            alien: false,
             pause: None,
             waits: 0,
             spliced: false,

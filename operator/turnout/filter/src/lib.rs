@@ -54,4 +54,5 @@ pub mod sse;
 pub mod status;
 pub mod table;
 pub mod text;
+pub mod warm;
 pub mod watch;

@@ -20,6 +20,12 @@ pub enum Metric {
     LostMs,
     /// Requests that passed a model by because its capacity was used up.
     Spilled,
+    /// Warm-ups by how they ended; `model` is the first on the lane.
+    Warmups,
+    /// Tokens of warm-ups, in and out.
+    WarmTokens,
+    /// Cost of warm-ups in billionths of a US dollar.
+    WarmCostNanoUsd,
     /// Requests by status class.
     Requests,
     /// Milliseconds of a request from its start to its end.
@@ -49,6 +55,9 @@ impl Metric {
             Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "reason"]),
             Metric::LostMs => ("turnout_lost_milliseconds", Counter, &["group", "model"]),
             Metric::Spilled => ("turnout_spilled", Counter, &["group", "model"]),
+            Metric::Warmups => ("turnout_warmups", Counter, &["group", "model", "result"]),
+            Metric::WarmTokens => ("turnout_warm_tokens", Counter, &["group", "model"]),
+            Metric::WarmCostNanoUsd => ("turnout_warm_cost_nanousd", Counter, &["group", "model"]),
             Metric::Requests => ("turnout_requests", Counter, &["group", "code"]),
             Metric::RequestMs => ("turnout_request_milliseconds", Histogram, &["group"]),
             Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),

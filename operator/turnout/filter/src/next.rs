@@ -29,6 +29,6 @@ fn may_help(r: &Request, step: Step, now: u64, window: u64) -> bool {
         (Some(model), Some(lane)) => (model, lane),
         _ => return false,
     };
-    let open = !matches!(breaker::read(&lane.id).door(&model.rules, now, draw), Door::Shut(_));
+    let open = !matches!(breaker::read(&lane.id).door(&model.rules, now, draw), Door::Shut(_) | Door::Paused(_));
     open && load::has_room(lane, now) && (window == 0 || model.talent.window > window)
 }

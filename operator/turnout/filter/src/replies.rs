@@ -17,7 +17,7 @@ pub struct Reply {
     /// JSON.
     pub body: String,
     /// A header more: `allow` for 405, `retry-after` for 429.
-    pub header: Option<(&'static str, &'static str)>,
+    pub header: Option<(&'static str, String)>,
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -68,7 +68,7 @@ pub fn unknown_path(method: &str, path: &str) -> Reply {
 /// 405: a path that we serve, asked in another way.
 pub fn wrong_method(method: &str, path: &str, allowed: &'static str) -> Reply {
     let message = format!("Not allowed to {} on {}.", shortened(method, 20), shortened(path, ECHOED));
-    Reply { header: Some(("allow", allowed)), ..error(405, &message, "", "method_not_supported") }
+    Reply { header: Some(("allow", allowed.to_string())), ..error(405, &message, "", "method_not_supported") }
 }
 
 /// 403 or 404: a model that this key does not get.
@@ -103,10 +103,12 @@ pub fn bad_timeout() -> Reply {
     error(400, "`x-turnout-timeout-ms` must be a whole number of milliseconds above 0.", "", "")
 }
 
-/// 429: every model that could answer has as much to do as its capacity allows.
-pub fn no_room(group: &str) -> Reply {
-    let message = format!("All models of `{}` are at their capacity. Please try again in 1s.", shortened(group, ECHOED));
-    Reply { status: 429, body: error_body(&message, "requests", "", "rate_limit_exceeded"), header: Some(("retry-after", "1")) }
+/// 429: every model that could answer is at its limit, its own or the one that `capacity` sets, for so many seconds.
+pub fn no_room(group: &str, seconds: u64) -> Reply {
+    let group = shortened(group, ECHOED);
+    let message = format!("All models of `{}` are at their limits. Please try again in {}s.", group, seconds);
+    let body = error_body(&message, "requests", "", "rate_limit_exceeded");
+    Reply { status: 429, body, header: Some(("retry-after", seconds.to_string())) }
 }
 
 /// 200: the groups and models that this key may use, as OpenAI lists models.

@@ -10,6 +10,7 @@ use crate::load;
 use crate::log::Tried;
 use crate::metrics::{count, Metric, Outcome};
 use crate::table::{Group, Lane, Model, Table};
+use crate::warm;
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -197,6 +198,7 @@ impl Request {
         self.circuit(current.step, outcome, now, blame);
         if let Some(lane) = self.lane(current.step) {
             load::give_back(lane, now);
+            warm::used(lane, self.path, outcome == Outcome::Ok, now);
         }
         self.step = Some(current.step);
         let ms = now.saturating_sub(current.started);
@@ -239,7 +241,9 @@ impl Request {
         match (outcome, blame) {
             (Outcome::Ok | Outcome::ClientError, _) => breaker::succeeded(&id, &rules, now),
             (Outcome::HungUp, _) | (_, Blame::Nobody) => return, // the request's end gives the trial back
-            (_, Blame::Pause(ms)) => breaker::pause(&id, now, ms),
+            (_, Blame::Pause(ms)) => return breaker::pause(&id, now, ms),
+            (_, Blame::Limit) => return breaker::limit(&id, now),
+            (_, Blame::Shut(ms)) => breaker::shut(&id, now, ms),
             (_, Blame::Lane) => breaker::failed(&id, &rules, now),
         }
         if held {
@@ -255,6 +259,10 @@ pub enum Blame {
     Lane,
     /// The provider asked for so many milliseconds of peace, and gets them.
     Pause(u64),
+    /// The provider is at its limit.
+    Limit,
+    /// The lane is of no use for so many milliseconds.
+    Shut(u64),
     /// Nothing: a path that this provider does not have, a prompt that is too long for this model.
     Nobody,
 }

@@ -7,6 +7,7 @@ use crate::front::Action;
 use crate::host::{self, Buffer, Map};
 use crate::load;
 use crate::text::quoted;
+use crate::warm;
 use std::fmt::Write;
 
 /// The cluster of Envoy's admin interface.
@@ -53,7 +54,7 @@ impl Status {
             ("GET", "/drain") => {
                 let now = host::now_ms();
                 self.drain = Some(Drain { since: now, looked: now, quiet_since: None, failed: false });
-                host::call(ADMIN, &ask("POST", "/healthcheck/fail"), ASKED_MS);
+                host::call(ADMIN, &ask("POST", "/healthcheck/fail"), b"", ASKED_MS);
                 Action::Pause
             }
             _ => Action::Continue,
@@ -76,9 +77,9 @@ impl Status {
             drain.looked = now;
             host::act_on(self.context);
             if !drain.failed {
-                host::call(ADMIN, &ask("POST", "/healthcheck/fail"), ASKED_MS);
+                host::call(ADMIN, &ask("POST", "/healthcheck/fail"), b"", ASKED_MS);
             }
-            host::call(ADMIN, &ask("GET", ACTIVE_PATH), ASKED_MS);
+            host::call(ADMIN, &ask("GET", ACTIVE_PATH), b"", ASKED_MS);
         }
     }
 
@@ -106,7 +107,7 @@ fn ask<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 3] {
 pub fn lanes(now: u64) -> String {
     let mut out = String::from("{\"lanes\":[");
     for lane in breaker::lanes() {
-        let circuit = breaker::read(&lane);
+        let (circuit, rest) = (breaker::read(&lane), warm::read(&lane));
         let state = match circuit.state(now) {
             State::Closed => "Closed",
             State::Open => "Open",
@@ -121,14 +122,17 @@ pub fn lanes(now: u64) -> String {
         let comma = if out.ends_with('[') { "" } else { "," };
         let _ = write!(
             out,
-            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"ramping\":{},\"inFlight\":{},\"refusal\":{}}}",
+            "{}{{\"lane\":{},\"circuit\":\"{}\",\"failures\":{},\"openForMs\":{},\"pausedForMs\":{},\"ramping\":{},\"inFlight\":{},\"warmedMs\":{},\"warmFault\":{},\"refusal\":{}}}",
             comma,
             quoted(&lane),
             state,
             circuit.fails,
-            circuit.until.max(circuit.paused).saturating_sub(now),
+            circuit.until.saturating_sub(now),
+            circuit.paused.saturating_sub(now),
             circuit.is_ramping(now),
             load::read(&lane).in_flight(now),
+            rest.warmed,
+            if rest.fault.is_empty() { "null".to_string() } else { quoted(&rest.fault) },
             refusal
         );
     }

@@ -42,7 +42,7 @@ impl Attempt {
             Due::Late => {
                 self.phase = Phase::Passing;
                 self.with(|r, context| r.settle(context, Outcome::Timeout, Blame::Lane, Outcome::Timeout.word()));
-                host::close(); // Envoy's retry of it is refused, because it is too late
+                refuse(504);
             }
             Due::Cut => {
                 self.phase = Phase::Passing;

@@ -13,6 +13,10 @@ fn begin(model: &str, stream: bool) -> String {
     text
 }
 
+fn rules() -> turnout_filter::circuit::Rules {
+    turnout_filter::circuit::Rules { failures: 3, recovery_ms: 1_000, permits: 2, ramp_ms: 0 }
+}
+
 fn retried() -> bool {
     header(Map::Response, "x-turnout-retry").is_some()
 }
@@ -174,11 +178,12 @@ fn a_lane_alone_waits_out_a_short_retry_after_once_and_shuts_on_a_long_one() {
     assert!(!retried());
     proxy_on_delete(12);
     proxy_on_delete(10);
+    fake(|f| f.shared.clear());
     begin("alone", false);
     answer(11, "429", &[("retry-after", "999")]);
     held(11, "{}", true);
     assert!(!retried());
-    assert!(lanes().contains(r#""circuit":"Open","failures":0,"openForMs":300000"#), "{}", lanes());
+    assert!(lanes().contains(r#""circuit":"Closed","failures":0,"openForMs":0,"pausedForMs":300000"#), "{}", lanes());
 }
 
 #[test]
@@ -330,7 +335,7 @@ fn a_pause_that_a_provider_asks_for_shuts_its_lane_and_opens_no_circuit() {
         begin("live", false);
         answer(11, "429", &[headers]);
         assert_eq!((held(11, "{}", true), retried()), (CONTINUE, true));
-        assert!(lanes().contains(r#""circuit":"Open","failures":0,"openForMs":7000"#), "{}", lanes());
+        assert!(lanes().contains(r#""circuit":"Closed","failures":0,"openForMs":0,"pausedForMs":7000"#), "{}", lanes());
         proxy_on_delete(10);
         let text = body("live", false);
         assert_eq!(chat(20, "all", &text), CONTINUE);
@@ -361,6 +366,19 @@ fn narrow(a: &str, b: &str) {
     };
     let ((from_a, to_a), (from_b, to_b)) = (window("a", a), window("b", b));
     assert_eq!(configure_front(&TABLE.replace(&from_a, &to_a).replace(&from_b, &to_b)), 1);
+}
+
+#[test]
+fn a_stream_where_a_document_was_asked_for_is_no_answer_nor_the_other_way_round() {
+    for (stream, headers, text) in [(true, JSON, ANSWER), (false, SSE, TOKEN)] {
+        fake(|f| f.shared.clear());
+        begin("live", stream);
+        answer(11, "200", headers);
+        held(11, text, stream);
+        assert!(retried(), "{}", stream);
+        assert_eq!(counted(&["turnout_attempts;", "result=malformed"]), if stream { 1 } else { 2 });
+        proxy_on_delete(10);
+    }
 }
 
 #[test]
@@ -416,7 +434,7 @@ fn what_is_above_a_lanes_capacity_goes_to_the_next_and_comes_back_when_there_is_
     attempt(41, &alone);
     assert_eq!(chat(50, "all", &alone), PAUSE);
     let (status, told) = reply().unwrap();
-    assert_eq!((status, told.contains("at their capacity")), (429, true), "{}", told);
+    assert_eq!((status, told.contains("at their limits")), (429, true), "{}", told);
 }
 
 #[test]
@@ -458,7 +476,7 @@ fn a_live_stream_without_a_first_token_ends_at_the_deadline() {
     assert_eq!(acts(), Vec::<String>::new());
     later(100);
     proxy_on_tick(LANE_ROOT);
-    assert_eq!(acts(), ["close 11"]);
+    assert_eq!(reply().unwrap().0, 504);
     assert_eq!(counted(&["turnout_attempts;", "result=timeout"]), 1);
 }
 
@@ -481,4 +499,38 @@ fn a_second_attempt_at_one_lane_waits_a_little() {
     proxy_on_tick(LANE_ROOT);
     assert_eq!(acts(), ["go 12"]);
     assert!(sent().contains("up-a"));
+}
+
+#[test]
+fn when_every_lane_is_at_its_limit_the_client_is_told_when_to_come_back_and_nobody_is_asked() {
+    let text = begin("live", false);
+    answer(11, "429", &[("retry-after", "5")]);
+    held(11, "{}", true);
+    proxy_on_delete(11);
+    attempt(12, &text);
+    answer(12, "429", &[("retry-after", "9")]);
+    held(12, "{}", true);
+    assert!(!retried(), "this one gets the provider's own");
+    proxy_on_delete(12);
+    proxy_on_delete(10);
+    later(1_500);
+    assert_eq!(chat(20, "all", &text), PAUSE);
+    let (status, told) = reply().unwrap();
+    assert_eq!((status, told.contains("try again in 4s")), (429, true), "{}", told);
+}
+
+#[test]
+fn a_dead_lane_is_not_asked_while_another_is_only_at_its_limit() {
+    let text = begin("live", false);
+    proxy_on_delete(11);
+    (0..3).for_each(|_| turnout_filter::breaker::failed("la", &rules(), 1_000_000));
+    attempt(12, &text);
+    answer(12, "429", JSON);
+    held(12, "{}", true);
+    proxy_on_delete(12);
+    proxy_on_delete(10);
+    assert_eq!((chat(20, "all", &text), reply().unwrap().0), (PAUSE, 429));
+    later(100);
+    assert_eq!(chat(30, "all", &text), CONTINUE);
+    assert_eq!(attempt(31, &text).as_deref(), Some("cb"), "after a tenth of a second");
 }

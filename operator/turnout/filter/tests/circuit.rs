@@ -43,12 +43,6 @@ impl Model {
             still => still,
         }
     }
-    fn pause(self, now: u64) -> Model {
-        match self.now(now) {
-            Model::Trial { out, last, relapses } => Model::Trial { out: out.saturating_sub(1), last, relapses },
-            same => same,
-        }
-    }
     fn take(self, now: u64) -> (Model, bool) {
         match self.now(now) {
             Model::Trial { out, last, relapses } => {
@@ -83,16 +77,15 @@ fn random_histories_end_where_the_model_ends() {
             match random.below(6) {
                 0 | 1 => {
                     circuit.failed(&RULES, now);
-                    model = if now < paused { model } else { model.failed(now) };
+                    model = model.failed(now);
                 }
                 2 => {
                     circuit.pause(now, 2_500);
-                    model = model.pause(now);
                     paused = paused.max(now + 2_500);
                 }
                 3 => {
                     circuit.succeeded(&RULES, now);
-                    model = if now < paused { model } else { model.succeeded(now) };
+                    model = model.succeeded(now);
                 }
                 _ if now < paused => assert!(!circuit.take_permit(&RULES, now)),
                 _ => {
@@ -103,8 +96,11 @@ fn random_histories_end_where_the_model_ends() {
             }
             circuit = Circuit::from_bytes(&circuit.to_bytes()); // as another worker would read it
             if now < paused {
-                let until = if let Model::Open { until, .. } = model { until.max(paused) } else { paused };
-                assert_eq!(circuit.door(&RULES, now, |_| 0), Door::Shut(until));
+                let door = match model.now(now) {
+                    Model::Open { until, .. } => Door::Shut(until.max(paused)),
+                    _ => Door::Paused(paused),
+                };
+                assert_eq!(circuit.door(&RULES, now, |_| 0), door);
             } else {
                 check(&circuit, model.now(now), now);
             }
@@ -178,8 +174,22 @@ fn a_lane_comes_back_from_a_pause_as_it_was() {
     let mut circuit = Circuit::default();
     circuit.failed(&RULES, 0);
     circuit.pause(0, 1_000);
-    assert_eq!((circuit.state(999), circuit.door(&RULES, 999, |_| 0)), (State::Open, Door::Shut(1_000)));
-    assert_eq!((circuit.state(1_000), circuit.is_ramping(1_000), circuit.fails), (State::Closed, false, 1));
+    assert_eq!((circuit.state(999), circuit.door(&RULES, 999, |_| 0)), (State::Closed, Door::Paused(1_000)));
+    assert_eq!((circuit.door(&RULES, 1_000, |_| 0), circuit.is_ramping(1_000), circuit.fails), (Door::Open, false, 1));
+}
+
+#[test]
+fn a_limit_without_a_time_is_a_short_pause_that_grows_until_a_success() {
+    let (mut circuit, mut now) = (Circuit::default(), 0);
+    for pause in [100, 100, 100, 100, 100, 100, 200, 400, 800, 1_600, 3_200, 3_200] {
+        (0..30).for_each(|_| circuit.limit(now)); // thirty were on their way
+        assert_eq!(circuit.door(&RULES, now, |_| 0), Door::Paused(now + pause));
+        now += pause;
+        assert_eq!(circuit.door(&RULES, now, |_| 0), Door::Open);
+    }
+    circuit.succeeded(&RULES, now);
+    circuit.limit(now);
+    assert_eq!((circuit.door(&RULES, now, |_| 0), circuit.fails), (Door::Paused(now + 100), 0));
 }
 
 #[test]
@@ -194,7 +204,7 @@ fn a_success_forgets_a_refusal_and_a_failure_does_not() {
 #[test]
 fn times_at_the_end_of_time_do_no_harm() {
     let rules = Rules { failures: 1, recovery_ms: u64::MAX, permits: u64::MAX, ramp_ms: u64::MAX };
-    let mut circuit = Circuit::from_bytes(&[255; 72]);
+    let mut circuit = Circuit::from_bytes(&[255; 80]);
     circuit.failed(&rules, u64::MAX);
     circuit.pause(u64::MAX, u64::MAX);
     circuit.succeeded(&rules, u64::MAX);
