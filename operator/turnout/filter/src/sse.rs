@@ -144,8 +144,8 @@ impl Stream {
 
     fn data(&mut self, text: &[u8], at: u64) {
         if self.from.is_none() {
-            let blank = text.iter().position(|c| !c.is_ascii_whitespace());
-            self.from = blank.map(|n| at.saturating_add(n as u64));
+            let first = text.iter().position(|c| !matches!(c, b' ' | b'\t')); // what JSON takes for nothing
+            self.from = first.map(|n| at.saturating_add(n as u64));
         }
         for c in text.iter().filter(|c| !c.is_ascii_whitespace()) {
             if self.done_matched > DONE.len() {
@@ -247,6 +247,12 @@ mod tests {
             }
             other => panic!("{:?}", other),
         }
+    }
+
+    #[test]
+    fn an_event_of_odd_white_space_spoils_no_other() {
+        let seen = events(&[b"data: \x0c\n\ndata: {\"choices\":[]}\n\n"]);
+        assert!(matches!(seen.as_slice(), [Event::Alien, Event::Json(facts, _)] if facts.hollow), "{:?}", seen);
     }
 
     #[test]
