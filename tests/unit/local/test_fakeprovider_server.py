@@ -63,6 +63,12 @@ async def test_a_stream_ends_with_usage_only_if_asked_for(client: openai.AsyncOp
     assert plain[-1].choices[0].finish_reason == "stop"
 
 
+async def test_stream_options_belong_to_streams(client: openai.AsyncOpenAI) -> None:
+    """As at OpenAI: 400 for anything else."""
+    with pytest.raises(openai.BadRequestError, match="only allowed when 'stream' is enabled"):
+        await client.chat.completions.create(**CHAT, stream_options={"include_usage": True})
+
+
 async def test_a_streamed_response_completes(client: openai.AsyncOpenAI) -> None:
     """The responses API streams events that the SDK assembles into the text that a whole answer would have."""
     events = [e async for e in await client.responses.create(model="m", input="x", stream=True)]

@@ -11,6 +11,7 @@ use crate::lane::Attempt;
 use crate::metrics::{count, Metric, Outcome};
 use crate::provider::sanitise;
 use crate::request::{Blame, Request};
+use crate::usage;
 
 /// Bytes of an answer that are held at most; a longer one is let go unjudged. Below Envoy's buffer of 32 MiB.
 pub const HELD_MOST: usize = 16 * 1024 * 1024;
@@ -51,6 +52,7 @@ impl Attempt {
         self.note_pause(&headers);
         match self.status {
             200..=299 => self.judged(&headers, end),
+            400 | 422 if !end && self.asks_usage.is_some() => self.hold(Phase::Refusal),
             400 if !self.may_fit_elsewhere() => self.passes(Outcome::ClientError),
             400..=404 | 429 if end => self.refusal(b""),
             400..=404 | 429 => self.hold(Phase::Refusal),
@@ -101,7 +103,7 @@ impl Attempt {
     }
 
     /// Whether a model that takes longer prompts is still to come.
-    fn may_fit_elsewhere(&self) -> bool {
+    pub(crate) fn may_fit_elsewhere(&self) -> bool {
         let wider = self.with(|r, _| {
             let window = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.talent.window);
             let ahead = r.chain.steps.get(r.begun..).unwrap_or_default();
@@ -119,7 +121,12 @@ impl Attempt {
         let stream = headers.get("content-type").starts_with("text/event-stream");
         self.alien = needs_choices && stream != asked_for_stream;
         let shape = if stream { Shape::Stream } else { Shape::Document { needs_choices } };
-        self.judge = Some(Judge::new(shape));
+        let mut judge = Judge::new(shape);
+        if self.asks_usage.is_some() {
+            judge.take_usage_out();
+        }
+        self.judge = Some(judge);
+        self.with(|r, _| note_plain(r));
         self.phase = Phase::Judging;
         if end {
             return self.judge_body(0, true);
@@ -163,6 +170,9 @@ impl Attempt {
         if stream {
             host::drop_header(Map::Response, "content-length"); // its end may be told in more bytes
         }
+        if stream && self.judge.as_ref().map_or(false, Judge::strains) {
+            self.read = self.strain(&host::buffer(Buffer::Response, 0, self.read));
+        }
         if stream && !end {
             self.phase = Phase::Flowing;
             self.with(|r, _| close_circuit(r)); // its end may be minutes away
@@ -184,6 +194,19 @@ impl Attempt {
         }
     }
 
+    /// Takes the usage event out of what Envoy has in its buffer, if it is for us alone. Returns the bytes that are left.
+    ///
+    /// Nothing can be added to a body that ended with trailers; what is held then is an event that did not end.
+    fn strain(&mut self, piece: &[u8]) -> usize {
+        match self.judge.as_mut().and_then(|judge| judge.pass(piece)) {
+            Some(rest) => {
+                host::set_buffer(Buffer::Response, 0, piece.len(), &rest);
+                rest.len()
+            }
+            None => piece.len(),
+        }
+    }
+
     /// A live stream after its first content; one that does not end as the model ends is told so in the stream.
     fn flow(&mut self, size: usize, end: bool) -> Action {
         let fresh = host::buffer(Buffer::Response, 0, size);
@@ -196,7 +219,9 @@ impl Attempt {
         if end {
             judge.finish();
         }
-        match judge.fault_under_way(end) {
+        let fault = judge.fault_under_way(end);
+        let size = self.strain(&fresh);
+        match fault {
             None if end => {
                 self.note_usage();
                 self.close_event(size);
@@ -234,6 +259,14 @@ impl Attempt {
             let model = r.model(current.step).map(|m| m.name.as_str()).unwrap_or_default();
             count(Metric::FirstTokenMs, &[group, model, r.arm()], now.saturating_sub(current.started));
         });
+    }
+}
+
+/// A lane that refused to be asked for usage has answered without.
+fn note_plain(r: &Request) {
+    let lane = r.current.and_then(|c| r.model(c.step)).filter(|m| r.plain.contains(&m.lane));
+    if let Some(lane) = lane.and_then(|m| r.table.lanes.get(m.lane)) {
+        usage::note_refused(&lane.id, host::now_ms());
     }
 }
 

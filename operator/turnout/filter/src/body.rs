@@ -4,6 +4,7 @@
 
 use crate::fit::{Features, Need};
 use crate::json::{Kind, Lexer, Sink, Word};
+use crate::options::{Change, Options};
 use crate::text::{at_least, unescape};
 
 /// The most tokens that can be reserved: Envoy's limiter ignores a number above this, and would take 1.
@@ -40,6 +41,8 @@ pub struct Body {
     pub most_tokens: Option<u64>,
     /// What a model must be able to do for it.
     pub need: Need,
+    /// What asks the provider for a stream's usage; None: the client asks already, or it cannot be asked.
+    pub ask_usage: Option<Change>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,7 @@ enum Member {
     Most,
     Tools,
     Format,
+    Options,
 }
 
 #[derive(Default)]
@@ -64,6 +68,7 @@ struct Facts {
     /// Bytes of text that may become tokens.
     text: u64,
     images: u64,
+    options: Options,
     /// The last key was `type`, or one of bytes in base64.
     names_type: bool,
     names_bytes: bool,
@@ -123,28 +128,22 @@ impl Scanner {
         match facts.models {
             0 => Err(Refusal::NoModel),
             1 => facts.model.map_or(Err(Refusal::BadModel), |(model, span)| {
-                Ok(Body { model, span, stream: facts.stream, most_tokens: facts.most, need })
+                let ask_usage = facts.options.change(span.1.saturating_add(1));
+                Ok(Body { model, span, stream: facts.stream, most_tokens: facts.most, need, ask_usage })
             }),
             _ => Err(Refusal::TwoModels),
         }
     }
 }
 
-/// The member of a key; a key spelt with escapes is the same key.
 fn member(key: Word) -> Member {
-    let spelt;
-    let name = if key.raw.contains(&b'\\') {
-        spelt = unescape(key.raw).unwrap_or_default();
-        spelt.as_bytes()
-    } else {
-        key.raw
-    };
-    match name {
+    match key.name().as_ref() {
         b"model" => Member::Model,
         b"stream" => Member::Stream,
         b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => Member::Most,
         b"tools" | b"functions" => Member::Tools,
         b"response_format" => Member::Format,
+        b"stream_options" => Member::Options,
         _ => Member::Other,
     }
 }
@@ -154,18 +153,22 @@ impl Sink for Facts {
         if depth == 1 {
             self.member = Some(member(key));
             self.models = self.models.saturating_add(u32::from(self.member == Some(Member::Model)));
+            self.options.found(self.member == Some(Member::Options));
         } else {
+            self.options.key(depth, &key);
             self.names_type = key.raw == b"type";
         }
         self.names_bytes = matches!(key.raw, b"data" | b"file_data");
         self.measure(&key);
     }
 
-    fn open(&mut self, depth: usize, kind: Kind) {
+    fn open(&mut self, depth: usize, kind: Kind, at: u64) {
+        self.options.open(depth, kind, at);
         self.object |= depth == 0 && kind == Kind::Object;
     }
 
     fn close(&mut self, depth: usize, kind: Kind, filled: bool) {
+        self.options.close(depth, filled);
         if depth == 1 && kind == Kind::Array && filled && self.member == Some(Member::Tools) {
             self.need = self.need.and(Features::TOOLS);
         }
@@ -173,6 +176,7 @@ impl Sink for Facts {
 
     fn scalar(&mut self, depth: usize, kind: Kind, word: Word) {
         self.measure(&word);
+        self.options.scalar(depth, kind, &word);
         if depth != 1 {
             if std::mem::take(&mut self.names_type) && kind == Kind::Text {
                 self.part(depth, word.raw);

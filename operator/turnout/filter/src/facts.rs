@@ -1,7 +1,7 @@
 //! One JSON document of a provider (an event of a stream, or a whole answer) → what it says. Pure; builds no tree.
 //!
 //! Known forms: OpenAI's chat completions, completions, embeddings and responses; the fields that DeepSeek, Gemini,
-//! OpenRouter, Groq and Mistral add to them; Anthropic's messages, which some gateways let through.
+//! OpenRouter, Groq, Moonshot and Mistral add to them; Anthropic's messages, which some gateways let through.
 
 use crate::cost::Usage;
 use crate::json::{Kind, Sink, Word};
@@ -26,6 +26,8 @@ pub struct Facts {
     pub stop: bool,
     /// Tokens, if told.
     pub usage: Usage,
+    /// It tells them and nothing else: OpenAI's event for `stream_options.include_usage`, whose `choices` are empty.
+    pub only_usage: bool,
 }
 
 /// A key on the way to a value; only those that mean something.
@@ -49,11 +51,13 @@ enum Step {
     Usage,
     Input,
     Completion,
+    Total,
     CachedInside, // a part of the prompt's tokens
     CachedBeside, // Anthropic counts it beside the prompt's tokens
     Details,
     Block,
     Response,
+    Groq,
 }
 
 /// How deep paths are looked at: choices, item, message, content, and one for the document itself.
@@ -68,7 +72,10 @@ pub struct Reader {
     delta_event: bool,
     response_event: bool,
     top_delta: bool,
+    counted: bool,
+    filled: bool,
     beside: u64,
+    total: u64,
     usage: Usage,
 }
 
@@ -78,7 +85,11 @@ impl Reader {
         let mut facts = self.facts;
         facts.content |= self.top_delta && (self.delta_event || !self.response_event);
         let input = self.usage.input.saturating_add(self.beside);
-        facts.usage = Usage { input, cached: self.usage.cached.min(input), output: self.usage.output };
+        // xAI and Gemini leave reasoning out of the completion's tokens, but not out of the bill, nor of the total.
+        let output = self.usage.output.max(self.total.saturating_sub(input));
+        facts.usage = Usage { input, cached: self.usage.cached.min(input), output };
+        let other = facts.error || facts.content || facts.finish || self.filled;
+        facts.only_usage = self.counted && !other;
         facts
     }
 
@@ -117,6 +128,8 @@ impl Reader {
             [Error] | [Response, Error] | [Choices, Item, Error] => self.facts.error = true,
             [Choices, Item, Message | Delta, Content | Words] | [Choices, Item, Words] => self.facts.content = true,
             [Delta, Words] | [Content] | [Output, Item] => self.facts.content = true,
+            [Usage] => self.counted = true,
+            [Choices | Data | Output] => self.filled = true,
             _ => {}
         }
     }
@@ -181,10 +194,14 @@ impl Reader {
         if let [Error, Code | Status] = steps {
             return self.status(value);
         }
-        let inside = steps.strip_prefix(&[Response]).or_else(|| steps.strip_prefix(&[Message])).unwrap_or(steps);
+        let inside = match steps {
+            [Response | Message | Groq, inside @ ..] | [Choices, Item, inside @ ..] => inside,
+            all => all,
+        };
         match inside {
             [Usage, Input] => self.usage.input = self.usage.input.max(value),
             [Usage, Completion] => self.usage.output = self.usage.output.max(value),
+            [Usage, Total] => self.total = self.total.max(value),
             [Usage, CachedInside] | [Usage, Details, CachedInside] => self.usage.cached = self.usage.cached.max(value),
             [Usage, CachedBeside] => {
                 self.usage.cached = self.usage.cached.max(value);
@@ -213,11 +230,13 @@ fn step(key: &[u8]) -> Step {
         b"usage" => Step::Usage,
         b"prompt_tokens" | b"input_tokens" => Step::Input,
         b"completion_tokens" | b"output_tokens" => Step::Completion,
+        b"total_tokens" => Step::Total,
         b"cached_tokens" | b"prompt_cache_hit_tokens" => Step::CachedInside,
         b"cache_read_input_tokens" => Step::CachedBeside,
         b"prompt_tokens_details" | b"input_tokens_details" => Step::Details,
         b"content_block" => Step::Block,
         b"response" => Step::Response,
+        b"x_groq" => Step::Groq,
         _ => Step::Other,
     }
 }
@@ -227,7 +246,7 @@ impl Sink for Reader {
         self.set(depth, step(key.raw));
     }
 
-    fn open(&mut self, depth: usize, kind: Kind) {
+    fn open(&mut self, depth: usize, kind: Kind, _: u64) {
         self.place(depth);
         if depth < 8 {
             let bit = 1_u8 << depth;

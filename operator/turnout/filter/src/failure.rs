@@ -8,11 +8,12 @@ use crate::host::{self, Buffer, Map};
 use crate::judge::Fault;
 use crate::lane::{note_refusal, refuse, Attempt};
 use crate::metrics::Outcome;
-use crate::next::replan;
+use crate::next::{replan, LEAST_MS};
 use crate::pause::{pause_ms, PAUSE_MOST_MS};
 use crate::refusal;
 use crate::replies;
 use crate::request::{Blame, Request};
+use crate::usage;
 
 /// Milliseconds of a pause that are waited out on a lane alone.
 const WAITED_FOR_MS: u64 = 2_000;
@@ -48,17 +49,35 @@ impl Attempt {
         };
     }
 
-    /// A whole answer of status 400, 401–404 or 429: what is behind it stands in the body.
+    /// A whole answer of status 400–404, 422 or 429: what is behind it stands in the body.
     pub(crate) fn refusal(&mut self, body: &[u8]) -> Action {
         match self.status {
-            400 if says_too_long(body) => self.too_long(),
-            400 => self.passes(Outcome::ClientError),
+            400 | 422 if self.asks_usage.is_some() && usage::is_named(body) => self.over_again(),
+            400 if says_too_long(body) && self.may_fit_elsewhere() => self.too_long(),
+            400 | 422 => self.passes(Outcome::ClientError),
             429 if String::from_utf8_lossy(body).contains("insufficient_quota") => {
                 self.refused(body) // no reset brings the money; it is for a person to see to
             }
             429 => self.unwilling(),
             _ => self.refused(body),
         }
+    }
+
+    /// The provider does not know `stream_options`, which the client did not send: the same once more without it.
+    fn over_again(&mut self) -> Action {
+        let in_time = self.with(|r, context| {
+            let in_time = r.deadline >= host::now_ms().saturating_add(LEAST_MS);
+            if in_time {
+                r.over_again(context);
+            }
+            in_time
+        });
+        if in_time != Some(true) {
+            return self.passes(Outcome::ClientError);
+        }
+        host::set_header(Map::Response, "x-turnout-retry", "1");
+        self.phase = Phase::Passing;
+        Action::Continue
     }
 
     /// The prompt does not fit here: a model with a larger window, if there is one.

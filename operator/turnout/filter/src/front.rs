@@ -139,7 +139,7 @@ impl Front {
             limits::rename(&headers, key);
         }
         if let Some(Ok(request)) = self.request.as_ref().map(|r| r.try_borrow()) {
-            if request.failed > 0 {
+            if request.failed > 0 || !request.plain.is_empty() {
                 ["x-turnout-retry", "x-turnout-wait"].iter().for_each(|ours| host::drop_header(Map::Response, ours));
             }
             if let Some(model) = request.asked_last() {
@@ -277,6 +277,8 @@ impl Front {
             length: self.read as u64,
             span: body.span,
             stream: body.stream,
+            ask_usage: body.ask_usage.filter(|_| body.stream && has_usage_event(self.path)),
+            plain: Vec::new(),
             started: self.started,
             tried: String::new(),
             failed: 0,
@@ -346,6 +348,11 @@ impl Front {
         count(Metric::TokensOut, &tags, request.usage.output);
         count(Metric::CostNanoUsd, &tags, request.cost.saturating_add(500) / 1_000);
     }
+}
+
+/// Where OpenAI's API has `stream_options.include_usage`; streams of /responses tell their usage anyway.
+fn has_usage_event(path: &str) -> bool {
+    matches!(path, "/chat/completions" | "/completions")
 }
 
 /// Status → its class; 499 for a client that went away before any answer.

@@ -3,6 +3,9 @@
 //! The structure is checked strictly, so that our reading of a body is any other parser's; what stands inside strings
 //! is not (a provider may be laxer or stricter there). How the input is cut makes no difference: that is fuzzed.
 
+use crate::text::unescape;
+use std::borrow::Cow;
+
 /// Containers inside one another that are accepted. Python's json stops at about 1,000; nobody nests 256 levels.
 pub const DEEPEST: usize = 256;
 /// Bytes of a key or scalar that are kept for the sink, raw; longer ones are cut and marked.
@@ -38,12 +41,22 @@ pub struct Word<'a> {
     pub span: (u64, u64),
 }
 
+impl Word<'_> {
+    /// What it spells, its escapes resolved: a key spelt with escapes is the same key.
+    pub fn name(&self) -> Cow<'_, [u8]> {
+        match self.raw.contains(&b'\\') {
+            true => Cow::Owned(unescape(self.raw).unwrap_or_default().into_bytes()),
+            false => Cow::Borrowed(self.raw),
+        }
+    }
+}
+
 /// Who listens. `depth`: containers around it; the members of the outermost object have 1.
 pub trait Sink {
     /// A member's key; its value follows.
     fn key(&mut self, depth: usize, key: Word);
-    /// A container opens; what is in it has `depth` + 1.
-    fn open(&mut self, depth: usize, kind: Kind);
+    /// A container opens, its bracket at this offset; what is in it has `depth` + 1.
+    fn open(&mut self, depth: usize, kind: Kind, at: u64);
     /// The container closes.
     fn close(&mut self, depth: usize, kind: Kind, filled: bool);
     /// A string, number or literal.
@@ -250,7 +263,7 @@ impl Lexer {
                 return;
             }
         }
-        sink.open(self.depth, if object { Kind::Object } else { Kind::Array });
+        sink.open(self.depth, if object { Kind::Object } else { Kind::Array }, self.offset);
         self.depth = self.depth.saturating_add(1);
         self.state = if object { State::FirstKey } else { State::FirstItem };
     }

@@ -205,6 +205,26 @@ impl Judge {
         }
     }
 
+    /// A stream's usage event is for us alone: `pass` takes it out. Before the first piece.
+    pub fn take_usage_out(&mut self) {
+        if let Input::Stream(stream) = &mut self.input {
+            stream.take_usage_out();
+        }
+    }
+
+    /// Whether `pass` may change or hold something.
+    pub fn strains(&self) -> bool {
+        matches!(&self.input, Input::Stream(stream) if stream.strains())
+    }
+
+    /// What goes on of the piece that was fed last, or of all of them; None: the piece as it is.
+    pub fn pass(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        match &mut self.input {
+            Input::Stream(stream) => stream.pass(piece),
+            Input::Document { .. } => None,
+        }
+    }
+
     /// Whether content has come: a stream's first token.
     pub fn has_content(&self) -> bool {
         self.tally.content

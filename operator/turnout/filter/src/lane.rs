@@ -8,6 +8,7 @@ use crate::host::{self, Buffer, Map};
 use crate::judge::Judge;
 use crate::load;
 use crate::metrics::Outcome;
+use crate::options::Change;
 use crate::request::{self, Blame, Current, Request, Shared};
 use crate::table::Lane;
 use std::cell::RefMut;
@@ -32,6 +33,8 @@ pub struct Attempt {
     pub(crate) pause: Option<u64>,
     /// Unix ms until which the attempt waits before it begins; 0: it does not.
     pub(crate) waits: u64,
+    /// What asks this provider for the stream's usage, which the client did not; its event is taken out again.
+    pub(crate) asks_usage: Option<Change>,
     spliced: bool,
 }
 
@@ -51,6 +54,7 @@ impl Attempt {
             alien: false,
             pause: None,
             waits: 0,
+            asks_usage: None,
             spliced: false,
         }
     }
@@ -68,9 +72,9 @@ impl Attempt {
             let step = r.step_of(n).filter(|_| n < r.chain.steps.len() || spare_helps(r));
             let step = match step {
                 Some(step) => step,
-                None => return Err(504),
+                None => return Err(exhausted(r)),
             };
-            if let (Some(left), Some(why)) = (r.step, r.last) {
+            if let (Some(left), Some(why)) = (r.step.take(), r.last) {
                 r.left(left, why);
             }
             let lane = match r.lane(step) {
@@ -80,25 +84,32 @@ impl Attempt {
             if r.chain.counted.is_none() {
                 load::take(lane, now, true);
             }
-            send(r, n, lane);
-            let again = n > 0 && r.chain.steps.get(n) == r.chain.steps.get(n.wrapping_sub(1)) && r.chain.steps.len() > n;
+            let asks_usage = r.asks_usage(step, now);
+            send(r, n, lane, asks_usage);
+            let again =
+                n > 0 && r.chain.steps.get(n) == r.chain.steps.get(n.wrapping_sub(1)) && r.chain.steps.len() > n;
             r.chain.counted = None;
             r.begun = n.saturating_add(1);
             r.current = Some(Current { context, step, first: n == 0, started: now });
-            Ok(if again { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 })
+            let waits = if again { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 };
+            Ok((waits, asks_usage))
         });
         match sent {
-            Some(Ok(0)) => Action::Continue,
-            Some(Ok(waits)) => {
+            Some(Ok((waits, asks_usage))) => {
                 self.waits = waits;
-                Action::Pause
+                self.asks_usage = asks_usage;
+                if waits == 0 {
+                    Action::Continue
+                } else {
+                    Action::Pause
+                }
             }
             Some(Err(status)) => refuse(status),
             None => refuse(503), // another VM's request (a crash, another version of this module)
         }
     }
 
-    /// Puts this provider's model name in the place of the client's: nothing else of the body changes.
+    /// Puts this provider's model name in the place of the client's, and asks a stream for its usage: nothing else changes.
     pub fn on_request_body(&mut self, size: usize, end: bool) -> Action {
         if self.spliced {
             return Action::Continue;
@@ -109,19 +120,22 @@ impl Attempt {
         }
         let found = self.with(|r, _| {
             let lane = r.current.and_then(|c| r.lane(c.step));
-            lane.map(|lane| (r.span, lane.upstream.clone()))
+            lane.map(|lane| ((offset(r.span.0), offset(r.span.1)), lane.upstream.clone()))
         });
         let ((from, to), upstream) = match found.flatten() {
             Some(found) => found,
             None => return Action::Pause,
         };
-        let (from, to) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(to).unwrap_or(usize::MAX));
-        if size < to {
+        let asking = self.asks_usage.map(|c| (offset(c.from), offset(c.to), c.text));
+        if size < asking.map_or(to, |asking| asking.1.max(to)) {
             return if end { refuse(503) } else { Action::Pause };
         }
-        let mut head = host::buffer(Buffer::Request, 0, from); // Envoy replaces only the beginning of a buffer
-        head.extend_from_slice(upstream.as_bytes());
-        host::set_buffer(Buffer::Request, 0, to, &head);
+        let name = (from, to, upstream.as_str());
+        match asking {
+            Some(asking) if asking.0 < from => replace(&[asking, name]),
+            Some(asking) => replace(&[name, asking]),
+            None => replace(&[name]),
+        }
         self.spliced = true;
         Action::Continue
     }
@@ -169,13 +183,36 @@ fn settle_silent(r: &mut Request, now: u64) {
     }
 }
 
+/// Envoy retries what it saw fail before we did, and there is nothing left to try: the status that it would have given.
+fn exhausted(r: &Request) -> u16 {
+    match r.last {
+        Some(Outcome::Connection | Outcome::Truncated) => 503,
+        _ => 504,
+    }
+}
+
+/// Puts texts in the place of bytes of the request's body: (from, to, text), in order.
+fn replace(changes: &[(usize, usize, &str)]) {
+    let (mut head, mut at) = (Vec::new(), 0_usize); // Envoy replaces only the beginning of a buffer
+    for (from, to, text) in changes {
+        head.extend_from_slice(&host::buffer(Buffer::Request, at, from.saturating_sub(at)));
+        head.extend_from_slice(text.as_bytes());
+        at = *to;
+    }
+    host::set_buffer(Buffer::Request, 0, at, &head);
+}
+
+fn offset(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
+}
+
 /// Whether a lane alone gets its one try more: after what is surely passing, or after the wait that it asked for.
 fn spare_helps(r: &Request) -> bool {
     r.waited || matches!(r.last, Some(Outcome::Connection | Outcome::Truncated))
 }
 
 /// Headers of the request to this provider. Envoy hands the same headers to each attempt, so all are written each time.
-fn send(r: &Request, n: usize, lane: &Lane) {
+fn send(r: &Request, n: usize, lane: &Lane, asks_usage: Option<Change>) {
     let set = |name: &str, value: &str| host::set_header(Map::Request, name, value);
     set(":path", &[lane.prefix.as_str(), r.path].concat());
     set(":authority", &lane.authority);
@@ -190,8 +227,9 @@ fn send(r: &Request, n: usize, lane: &Lane) {
         Some((name, value)) => set(name, value),
         None => host::drop_header(Map::Request, header),
     }
-    let name = r.span.1.saturating_sub(r.span.0);
-    let length = r.length.saturating_sub(name).saturating_add(lane.upstream.len() as u64);
+    let (taken, put) = asks_usage.map_or((0, 0), |c| (c.to.saturating_sub(c.from), c.text.len()));
+    let taken = r.span.1.saturating_sub(r.span.0).saturating_add(taken);
+    let length = r.length.saturating_sub(taken).saturating_add(lane.upstream.len().saturating_add(put) as u64);
     set("content-length", &length.to_string());
     if r.holds() {
         set("x-turnout-hop", &lane.cluster);

@@ -20,7 +20,7 @@ impl Sink for Finder {
         }
         self.message = matches!(key.raw, b"message" | b"detail") && depth <= 3 || (depth == 1 && self.error);
     }
-    fn open(&mut self, _: usize, _: Kind) {
+    fn open(&mut self, _: usize, _: Kind, _: u64) {
         self.message = false;
     }
     fn close(&mut self, _: usize, _: Kind, _: bool) {}

@@ -9,7 +9,9 @@ use crate::host;
 use crate::load;
 use crate::log::Tried;
 use crate::metrics::{count, Metric, Outcome};
+use crate::options::Change;
 use crate::table::{Group, Lane, Model, Table};
+use crate::usage;
 use crate::warm;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -44,6 +46,10 @@ pub struct Request {
     pub span: (u64, u64),
     /// It asks for a stream.
     pub stream: bool,
+    /// What asks a provider for the stream's usage, if the client does not.
+    pub ask_usage: Option<Change>,
+    /// Lanes (by index) that refused this request because it asked them that.
+    pub plain: Vec<usize>,
     /// When it arrived.
     pub started: u64,
     /// When it must be answered: a stream's first content, or the whole.
@@ -165,9 +171,10 @@ impl Request {
         self.chain.alone && self.begun == self.chain.steps.len()
     }
 
-    /// How often Envoy may retry in all.
+    /// How often Envoy may retry in all; once more on each lane that refuses to be asked for usage.
     pub fn retries(&self) -> usize {
-        self.chain.steps.len().saturating_sub(1).saturating_add(usize::from(self.chain.alone))
+        let over = if self.ask_usage.is_some() { self.chain.steps.len() } else { 0 };
+        self.chain.steps.len().saturating_sub(1).saturating_add(usize::from(self.chain.alone)).saturating_add(over)
     }
 
     /// The word for the arm that the first attempt was drawn for.
@@ -222,6 +229,27 @@ impl Request {
                 let _ = write!(self.tried, "{}{}={}", comma, name, why);
             }
         }
+    }
+
+    /// The attempt under way is done over on its lane, without asking for usage: it counts for nothing.
+    pub fn over_again(&mut self, context: u32) {
+        let step = match self.current.filter(|c| c.context == context) {
+            Some(current) => current.step,
+            None => return,
+        };
+        self.current = None;
+        self.begun = self.begun.saturating_sub(1);
+        if let (Some(lane), Some(index)) = (self.lane(step), self.model(step).map(|m| m.lane)) {
+            load::give_back(lane, host::now_ms());
+            host::set_property(NEXT, self.cluster(lane).as_bytes());
+            self.plain.push(index);
+        }
+    }
+
+    /// What asks this step's provider for usage, if that is to be done.
+    pub fn asks_usage(&self, step: Step, now: u64) -> Option<Change> {
+        let (lane, index) = (self.lane(step)?, self.model(step)?.lane);
+        self.ask_usage.filter(|_| !self.plain.contains(&index) && !usage::is_refused(&lane.id, now))
     }
 
     /// A fallback follows the attempt that just failed.

@@ -5,6 +5,7 @@
 
 use crate::facts::{Facts, Reader};
 use crate::json::Lexer;
+use crate::strain::Strainer;
 
 /// What came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,7 @@ pub struct Stream {
     done_matched: usize,
     open: bool,    // an event was told whose empty line has not come
     in_line: bool, // the stream ended inside a line
+    strainer: Strainer,
 }
 
 impl Default for Stream {
@@ -52,6 +54,7 @@ impl Default for Stream {
             done_matched: 0,
             open: false,
             in_line: false,
+            strainer: Strainer::default(),
         }
     }
 }
@@ -62,6 +65,7 @@ impl Stream {
         let mut rest = bytes;
         while let Some(first) = rest.first().copied() {
             if std::mem::take(&mut self.after_cr) && first == b'\n' {
+                self.strainer.line_feed(self.offset);
                 rest = self.skip(rest, 1); // the second half of a CRLF
                 continue;
             }
@@ -72,7 +76,7 @@ impl Stream {
             rest = self.skip(rest, used);
             if end.is_some() {
                 self.after_cr = rest.first() == Some(&b'\r');
-                self.line_end(&mut seen);
+                self.line_end(1, &mut seen);
                 rest = self.skip(rest, 1);
             }
         }
@@ -82,8 +86,12 @@ impl Stream {
     pub fn finish(&mut self, mut seen: impl FnMut(Event)) {
         let open = self.open;
         self.in_line = self.line != Line::Name(0);
-        self.line_end(&mut seen);
-        self.open |= open; // the end is no empty line
+        self.line_end(0, &mut seen);
+        if self.from.is_some() {
+            self.strainer.said(None); // data that is not whole
+        }
+        self.strainer.ended(self.offset);
+        self.open = (self.open || open) && !self.strainer.took(self.offset); // the end is no empty line
     }
 
     /// After `finish`: the line breaks that the last event lacks; without its empty line a reader drops it. Not one
@@ -94,6 +102,21 @@ impl Stream {
             (true, false) => b"\n",
             (true, true) => b"\n\n",
         }
+    }
+
+    /// Takes usage events out of what `pass` gives, from the stream's first byte on.
+    pub fn take_usage_out(&mut self) {
+        self.strainer.start();
+    }
+
+    /// Whether `pass` may change or hold something.
+    pub fn strains(&self) -> bool {
+        self.strainer.is_due()
+    }
+
+    /// What goes on of the piece that was fed last, or of all of them; None: the piece as it is.
+    pub fn pass(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        self.strainer.pass(piece, self.offset)
     }
 
     fn skip<'a>(&mut self, rest: &'a [u8], n: usize) -> &'a [u8] {
@@ -121,8 +144,8 @@ impl Stream {
 
     fn data(&mut self, text: &[u8], at: u64) {
         if self.from.is_none() {
-            let blank = text.iter().position(|c| !c.is_ascii_whitespace());
-            self.from = blank.map(|n| at.saturating_add(n as u64));
+            let first = text.iter().position(|c| !matches!(c, b' ' | b'\t')); // what JSON takes for nothing
+            self.from = first.map(|n| at.saturating_add(n as u64));
         }
         for c in text.iter().filter(|c| !c.is_ascii_whitespace()) {
             if self.done_matched > DONE.len() {
@@ -134,20 +157,28 @@ impl Stream {
         self.lexer.feed(text, &mut self.reader);
     }
 
-    fn line_end(&mut self, seen: &mut impl FnMut(Event)) {
+    /// A line ended, with a line break of so many bytes (the second one of a CRLF comes later).
+    fn line_end(&mut self, width: u64, seen: &mut impl FnMut(Event)) {
         let blank = self.line == Line::Name(0);
         self.open &= !blank;
         if self.line == Line::Data && self.done_matched == DONE.len() {
+            self.strainer.said(None);
             seen(Event::Done);
             self.clear();
             self.open = true;
         } else if self.line == Line::Data && self.lexer.finish(&mut self.reader) {
             self.open |= self.from.is_some();
-            seen(Event::Json(self.reader.facts(), (self.from.unwrap_or(self.offset), self.offset)));
+            let facts = self.reader.facts();
+            self.strainer.said(Some(&facts));
+            seen(Event::Json(facts, (self.from.unwrap_or(self.offset), self.offset)));
             self.clear();
         } else if blank && self.from.is_some() {
+            self.strainer.said(None);
             seen(Event::Alien);
             self.clear();
+        }
+        if blank {
+            self.strainer.ended(self.offset.saturating_add(width));
         }
         self.line = Line::Name(0);
     }
@@ -216,6 +247,12 @@ mod tests {
             }
             other => panic!("{:?}", other),
         }
+    }
+
+    #[test]
+    fn an_event_of_odd_white_space_spoils_no_other() {
+        let seen = events(&[b"data: \x0c\n\ndata: {\"choices\":[]}\n\n"]);
+        assert!(matches!(seen.as_slice(), [Event::Alien, Event::Json(facts, _)] if facts.hollow), "{:?}", seen);
     }
 
     #[test]

@@ -8,7 +8,7 @@ impl Sink for Log {
     fn key(&mut self, depth: usize, key: Word) {
         self.0.push(format!("{} key {}", depth, String::from_utf8_lossy(key.raw)));
     }
-    fn open(&mut self, depth: usize, kind: Kind) {
+    fn open(&mut self, depth: usize, kind: Kind, _: u64) {
         self.0.push(format!("{} open {:?}", depth, kind));
     }
     fn close(&mut self, depth: usize, kind: Kind, filled: bool) {
@@ -107,7 +107,7 @@ fn long_words_are_cut_and_say_so() {
     struct Last(usize, bool);
     impl Sink for Last {
         fn key(&mut self, _: usize, _: Word) {}
-        fn open(&mut self, _: usize, _: Kind) {}
+        fn open(&mut self, _: usize, _: Kind, _: u64) {}
         fn close(&mut self, _: usize, _: Kind, _: bool) {}
         fn scalar(&mut self, _: usize, _: Kind, word: Word) {
             *self = Last(word.raw.len(), word.whole);

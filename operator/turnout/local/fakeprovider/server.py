@@ -219,10 +219,14 @@ def _generator(kind: str, options: Options) -> Handler:
         limit = next((body[k] for k in ("max_completion_tokens", "max_tokens", "max_output_tokens") if k in body), None)
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             return _error(400, "Invalid 'max_tokens': an integer of 1 or more is expected.")
+        wanted = body.get("stream_options")
+        if wanted is not None and not body.get("stream"):
+            message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+            return _error(400, message, param="stream_options")
         asked = answers.Request(
             kind=kind, id=secrets.token_hex(12), created=int(time.time()), model=body["model"], provider=options.name,
             prompt=prompt, limit=limit,
-            usage_in_stream=bool((body.get("stream_options") or {}).get("include_usage")),
+            usage_in_stream=bool((wanted or {}).get("include_usage")),
         )  # fmt: skip
         pace = Pace(first=options.first_token, gap=options.chunk_delay)
         return await deliver(request, asked, fault, pace, stream=bool(body.get("stream")))
