@@ -86,12 +86,10 @@ impl Attempt {
             }
             let asks_usage = r.asks_usage(step, now);
             send(r, n, lane, asks_usage);
-            let again =
-                n > 0 && r.chain.steps.get(n) == r.chain.steps.get(n.wrapping_sub(1)) && r.chain.steps.len() > n;
+            let waits = if waits_before(r, n) { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 };
             r.chain.counted = None;
             r.begun = n.saturating_add(1);
             r.current = Some(Current { context, step, first: n == 0, started: now });
-            let waits = if again { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 };
             Ok((waits, asks_usage))
         });
         match sent {
@@ -209,6 +207,12 @@ fn offset(at: u64) -> usize {
 /// Whether a lane alone gets its one try more: after what is surely passing, or after the wait that it asked for.
 fn spare_helps(r: &Request) -> bool {
     r.waited || matches!(r.last, Some(Outcome::Connection | Outcome::Truncated))
+}
+
+/// Whether attempt `n` is at the lane of the one before, and can spare the time: Envoy's deadline of it runs already.
+fn waits_before(r: &Request, n: usize) -> bool {
+    let before = n.checked_sub(1).and_then(|before| r.chain.steps.get(before));
+    before.is_some() && before == r.chain.steps.get(n) && r.deadline_ms() >= BACKOFF_MS.saturating_mul(10)
 }
 
 /// Headers of the request to this provider. Envoy hands the same headers to each attempt, so all are written each time.

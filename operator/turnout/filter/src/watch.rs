@@ -10,7 +10,7 @@ use crate::metrics::Outcome;
 use crate::request::Blame;
 
 /// Milliseconds between looks; deadlines kept here are late by at most this.
-pub const TICK_MS: u32 = 250;
+pub const TICK_MS: u32 = 100;
 
 /// What is to be done with an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
