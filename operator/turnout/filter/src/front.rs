@@ -12,6 +12,7 @@ use crate::replies::{self, Reply};
 use crate::request::{self, Request, Shared};
 use crate::rights::{self, Endpoint};
 use crate::table::{Group, Key, Table};
+use crate::totals;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -176,7 +177,7 @@ impl Front {
         let elapsed = host::now_ms().saturating_sub(self.started);
         let shared = match self.request.take() {
             Some(shared) => shared,
-            None => return self.count_refused(elapsed),
+            None => return totals::of_refused(self.code, elapsed),
         };
         if let Ok(mut request) = shared.try_borrow_mut() {
             request.over = true;
@@ -186,7 +187,7 @@ impl Front {
             if let Some(lane) = request.chain.counted.take().and_then(|l| request.table.lanes.get(l)) {
                 load::give_back(lane, host::now_ms());
             }
-            self.count(&request, elapsed);
+            totals::of_request(&request, self.code, elapsed);
         };
     }
 
@@ -256,6 +257,7 @@ impl Front {
         }
         if request.chain.steps.is_empty() {
             let wait = request.chain.paused.map_or(1_000, |until| until.saturating_sub(self.started));
+            self.request = Some(Rc::new(RefCell::new(request))); // for the statistics
             return self.reply(&replies::no_room(&group.name, wait.saturating_add(999) / 1000));
         }
         self.announce(&request, group, body);
@@ -324,45 +326,9 @@ impl Front {
         let prompt = self.read as u64 / BYTES_PER_TOKEN;
         prompt.saturating_add(body.most_tokens.unwrap_or(completion)).clamp(1, MOST_TOKENS)
     }
-
-    fn count_refused(&self, elapsed: u64) {
-        count(Metric::Requests, &["", class(self.code)], 1);
-        count(Metric::RequestMs, &[""], elapsed);
-    }
-
-    fn count(&self, request: &Request, elapsed: u64) {
-        let group = request.group().map(|g| g.name.as_str()).unwrap_or_default();
-        count(Metric::Requests, &[group, class(self.code)], 1);
-        count(Metric::RequestMs, &[group], elapsed);
-        if !request.answered {
-            return;
-        }
-        let model = request.step.and_then(|s| request.model(s)).map(|m| m.name.as_str()).unwrap_or_default();
-        let tags = [group, model, request.key.as_str()];
-        if request.failed > 0 {
-            count(Metric::FallbackRequests, &[group], 1);
-        }
-        count(Metric::KeyRequests, &tags, 1);
-        count(Metric::TokensIn, &tags, request.usage.input);
-        count(Metric::TokensCached, &tags, request.usage.cached);
-        count(Metric::TokensOut, &tags, request.usage.output);
-        count(Metric::CostNanoUsd, &tags, request.cost.saturating_add(500) / 1_000);
-    }
 }
 
 /// Where OpenAI's API has `stream_options.include_usage`; streams of /responses tell their usage anyway.
 fn has_usage_event(path: &str) -> bool {
     matches!(path, "/chat/completions" | "/completions")
-}
-
-/// Status → its class; 499 for a client that went away before any answer.
-fn class(code: u16) -> &'static str {
-    match code {
-        0 => "499",
-        429 => "429",
-        100..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    }
 }

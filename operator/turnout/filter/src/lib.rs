@@ -56,6 +56,7 @@ pub mod status;
 pub mod strain;
 pub mod table;
 pub mod text;
+pub mod totals;
 pub mod usage;
 pub mod warm;
 pub mod watch;

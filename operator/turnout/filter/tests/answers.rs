@@ -517,6 +517,9 @@ fn when_every_lane_is_at_its_limit_the_client_is_told_when_to_come_back_and_nobo
     assert_eq!(chat(20, "all", &text), PAUSE);
     let (status, told) = reply().unwrap();
     assert_eq!((status, told.contains("try again in 4s")), (429, true), "{}", told);
+    set_headers(Map::Response, &[(":status", "429")]);
+    finish(20);
+    assert_eq!(counted(&["turnout_requests;group=live;code=429"]), 1);
 }
 
 #[test]
