@@ -176,6 +176,9 @@ impl Attempt {
         if stream && !end {
             self.phase = Phase::Flowing;
             self.with(|r, _| close_circuit(r)); // its end may be minutes away
+            if self.judge.as_ref().map_or(false, |judge| judge.is_over() && judge.fault_under_way(false).is_none()) {
+                self.went_well();
+            }
             return Action::Continue;
         }
         let cost = self.note_usage();
@@ -219,28 +222,34 @@ impl Attempt {
         if end {
             judge.finish();
         }
-        let fault = judge.fault_under_way(end);
+        let (fault, over) = (judge.fault_under_way(end), judge.is_over());
         let size = self.strain(&fresh);
         match fault {
-            None if end => {
-                self.note_usage();
-                self.close_event(size);
-                self.with(|r, context| r.settle(context, Outcome::Ok, Blame::Lane, ""));
-            }
+            None if end || over => self.went_well(),
             None => {}
             Some(fault) => self.broke(fault, size),
         }
         if end {
+            if fault.is_none() {
+                self.close_event(size);
+            }
             self.phase = Phase::Passing;
         }
         Action::Continue
+    }
+
+    /// A live stream has come to its end, as far as the model goes.
+    fn went_well(&mut self) {
+        self.note_usage();
+        self.with(|r, context| r.settle(context, Outcome::Ok, Blame::Lane, ""));
     }
 
     /// Notes tokens and cost. The cost in picodollars, if price and tokens are known: unknown is not free.
     pub(crate) fn note_usage(&mut self) -> Option<u64> {
         let usage = self.judge.as_ref().map(Judge::usage).unwrap_or_default();
         let noted = self.with(|r, _| {
-            let price = r.current.and_then(|c| r.model(c.step)).map(|m| m.price).unwrap_or_default();
+            let step = r.current?.step; // None: settled, and so noted
+            let price = r.model(step).map(|m| m.price).unwrap_or_default();
             r.usage = usage;
             r.cost = price.of(usage);
             Some(r.cost).filter(|_| price != Price::default() && usage != Usage::default())

@@ -69,6 +69,7 @@ struct Tally {
     content: bool,
     known: bool,
     done: bool,               // the model's own end
+    marked: bool,             // `[DONE]`: nothing comes after it
     decided: Option<Verdict>, // the first event that decides does, however events share packets
     error: Option<(u16, (u64, u64))>,
     usage: Usage,
@@ -78,7 +79,10 @@ impl Tally {
     fn note(&mut self, event: Event) {
         self.events = self.events.saturating_add(1);
         match event {
-            Event::Done => self.done = true,
+            Event::Done => {
+                self.done = true;
+                self.marked = true;
+            }
             Event::Alien => {}
             Event::Json(facts, place) => self.read(&facts, place),
         }
@@ -228,6 +232,11 @@ impl Judge {
     /// Whether content has come: a stream's first token.
     pub fn has_content(&self) -> bool {
         self.tally.content
+    }
+
+    /// Whether a stream has said that nothing more comes. Its client may leave then, before HTTP's own end is here.
+    pub fn is_over(&self) -> bool {
+        self.tally.marked
     }
 
     /// Tokens, as far as told.

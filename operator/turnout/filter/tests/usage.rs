@@ -226,6 +226,22 @@ fn the_client_that_asked_gets_every_byte() {
     assert_eq!(counted(&["turnout_tokens_out;"]), 4);
 }
 
+#[test]
+fn a_client_that_leaves_at_the_end_mark_has_had_its_answer_and_it_is_counted() {
+    let tail = format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", STOP, USAGE);
+    for (first, second) in [(TOKEN.to_string(), tail.clone()), (format!("{}{}", TOKEN, tail), String::new())] {
+        let before = counted(&["turnout_tokens_out;"]);
+        asked();
+        answer(11, "200", SSE);
+        held(11, &first, false);
+        passing(11, &second, false);
+        proxy_on_delete(10); // Envoy tells the front first
+        proxy_on_delete(11);
+        assert_eq!(counted(&["turnout_tokens_out;"]), before + 4);
+    }
+    assert_eq!((counted(&["result=ok"]), counted(&["result=hung_up"])), (2, 0));
+}
+
 const UNKNOWN: &str = r#"{"error":{"message":"json: unknown field \"stream_options\""}}"#;
 
 #[test]
