@@ -6,7 +6,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ import time
 import urllib.request
 from pathlib import Path
 from statistics import median
+
+from turnout.local.envoy import free_port
 
 ROOT = Path(__file__).parents[2]
 TURNOUT = Path(sys.prefix) / "bin" / "turnout"
@@ -67,13 +68,6 @@ def ask(env: dict[str, str]) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ portkey.ai/docs, "Fallbacks", "Request Timeouts", "Custom Hosts", "Circuit Break
 
 import json
 import os
-import socket
 import subprocess
 import venv
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from faults.calls import Gateway
 from faults.catalogue import CASES, Case
 from faults.stage import DEADLINE_MS, FAILURES, Stage, spare_name
 from harness.router import eventually
+from turnout.local.envoy import free_port
 
 LITELLM, PORTKEY = "1.106.2", "1.15.2"
 """The newest versions on PyPI and npm in November 2026."""
@@ -124,13 +124,6 @@ def portkey(packages: Path, folder: Path, stage: Stage) -> Iterator[Gateway]:
     hosts = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
     with _process(command, folder / "portkey.log", hosts, f"http://127.0.0.1:{port}/"):
         yield Gateway("Portkey", f"http://127.0.0.1:{port}/v1", "unused", headers)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import openai
 import pytest
 
 from harness.router import eventually
+from turnout.local.envoy import free_port
 
 TURNOUT = Path(sys.prefix) / "bin" / "turnout"
 START_S = 30.0
@@ -51,13 +51,6 @@ kind: Secret
 metadata: {name: second}
 stringData: {api-key: credential-two}
 """
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Laptop:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from harness.router import eventually
+from turnout.local.envoy import free_port
 
 
 def test_the_sdk_gets_an_answer_with_nothing_but_the_env_file(running) -> None:
@@ -168,13 +169,8 @@ def test_a_deleted_key_is_refused_and_its_files_go(running) -> None:
 
 def test_a_new_model_gets_its_fake_provider(running) -> None:
     """Whoever tries things out with --fake-providers can add a model at a new port and use it."""
-    from socket import socket
-
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     text = (running.folder / "group.yaml").read_text()
-    running.write("group.yaml", text.replace(f":{running.ports['first']}/", f":{port}/"))
+    running.write("group.yaml", text.replace(f":{running.ports['first']}/", f":{free_port()}/"))
     running.said("applied in")
     assert running.ask()[1] == "first"
 

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -32,6 +33,9 @@ WORKERS = 2
 
 STOP_S = 5.0
 """Seconds after SIGTERM until SIGKILL."""
+
+NOT_EPHEMERAL = range(20_000, 32_768)
+"""Below the ports of outgoing connections (Linux: net.ipv4.ip_local_port_range, 32768 on; macOS and IANA: 49152 on)."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -80,11 +84,12 @@ def check_free(address: Address) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody has, and that the kernel gives nobody before it is used. Raises UsageError."""
+    for port in random.sample(NOT_EPHEMERAL, k=100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise UsageError("no free port between 20000 and 32767 on 127.0.0.1")
 
 
 class Envoy:
