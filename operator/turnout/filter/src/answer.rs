@@ -105,7 +105,7 @@ impl Attempt {
     /// Whether a model that takes longer prompts is still to come.
     pub(crate) fn may_fit_elsewhere(&self) -> bool {
         let wider = self.with(|r, _| {
-            let window = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.talent.window);
+            let window = r.current_model().map_or(0, |m| m.talent.window);
             let ahead = r.chain.steps.get(r.begun..).unwrap_or_default();
             window > 0 && ahead.iter().any(|step| r.model(*step).map_or(false, |m| m.talent.window > window))
         });
@@ -273,7 +273,7 @@ impl Attempt {
 
 /// A lane that refused to be asked for usage has answered without.
 fn note_plain(r: &Request) {
-    let lane = r.current.and_then(|c| r.model(c.step)).filter(|m| r.plain.contains(&m.lane));
+    let lane = r.current_model().filter(|m| r.plain.contains(&m.lane));
     if let Some(lane) = lane.and_then(|m| r.table.lanes.get(m.lane)) {
         usage::note_refused(&lane.id, host::now_ms());
     }
@@ -281,7 +281,7 @@ fn note_plain(r: &Request) {
 
 /// A stream has begun: a half-open circuit closes now; a closed one waits for the stream's end.
 fn close_circuit(r: &mut Request) {
-    let model = r.current.and_then(|c| r.model(c.step));
+    let model = r.current_model();
     let lane = model.and_then(|m| r.table.lanes.get(m.lane));
     if let (Some(model), Some(lane)) = (model, lane) {
         if r.chain.permit == Some(model.lane) {

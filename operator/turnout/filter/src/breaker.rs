@@ -8,11 +8,10 @@ use crate::chain::Doors;
 use crate::circuit::{Circuit, Door, Rules};
 use crate::host;
 use crate::load;
+use crate::shared::{self, Record};
 use crate::table::Table;
 use std::fmt::Write;
 
-/// Attempts at a write that other workers keep winning; more than one is rare, 16 never happens.
-const TRIES: usize = 16;
 const LANES: &str = "lanes";
 
 fn key(lane: &str) -> String {
@@ -21,24 +20,21 @@ fn key(lane: &str) -> String {
 
 /// The circuit of a lane.
 pub fn read(lane: &str) -> Circuit {
-    host::shared(&key(lane)).map_or_else(Circuit::default, |(bytes, _)| Circuit::from_bytes(&bytes))
+    shared::read(&key(lane))
 }
 
-/// Changes a circuit; `change` returns false to leave it as it is. True if it was changed, or needed no change.
-fn update(lane: &str, change: impl Fn(&mut Circuit) -> bool) -> bool {
-    let key = key(lane);
-    for _ in 0..TRIES {
-        let (bytes, cas) = host::shared(&key).unwrap_or_default();
-        let old = Circuit::from_bytes(&bytes);
-        let mut new = old;
-        if !change(&mut new) {
-            return false;
-        }
-        if new == old || host::set_shared(&key, &new.to_bytes(), cas) {
-            return true;
-        }
+impl Record for Circuit {
+    type Bytes = [u8; 80];
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Circuit::from_bytes(bytes)
     }
-    false
+    fn to_bytes(&self) -> Self::Bytes {
+        Circuit::to_bytes(*self)
+    }
+}
+
+fn update(lane: &str, change: impl Fn(&mut Circuit) -> bool) -> bool {
+    shared::update(&key(lane), change)
 }
 
 /// Takes a trial of a half-open lane.

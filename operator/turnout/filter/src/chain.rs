@@ -179,7 +179,7 @@ impl<'a, D: Doors> Choice<'a, D> {
     }
 
     fn model(&self, step: Step) -> Option<&'a Model> {
-        self.table.groups.get(step.group)?.models.get(step.model)
+        self.table.model(step.group, step.model)
     }
 
     /// Whether a request may pass: Some(true) on a trial. Each lane is asked once: a ramp is one draw, not two.

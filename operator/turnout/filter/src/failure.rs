@@ -75,7 +75,7 @@ impl Attempt {
         if in_time != Some(true) {
             return self.passes(Outcome::ClientError);
         }
-        host::set_header(Map::Response, "x-turnout-retry", "1");
+        mark();
         self.phase = Phase::Passing;
         Action::Continue
     }
@@ -83,7 +83,7 @@ impl Attempt {
     /// The prompt does not fit here: a model with a larger window, if there is one.
     fn too_long(&mut self) -> Action {
         self.with(|r, context| {
-            let window = r.current.and_then(|c| r.model(c.step)).map_or(0, |m| m.talent.window);
+            let window = r.current_model().map_or(0, |m| m.talent.window);
             r.settle(context, Outcome::TooLong, Blame::Nobody, Outcome::TooLong.word());
             replan(r, host::now_ms(), window);
             ask_for_retry(r);
@@ -97,9 +97,9 @@ impl Attempt {
         let outcome = if flags.contains("UT") { Outcome::Timeout } else { Outcome::Connection };
         self.with(|r, context| {
             r.settle(context, outcome, Blame::Lane, outcome.word());
-            replan(r, host::now_ms(), 0);
-            if r.has_more() || (r.has_spare() && outcome == Outcome::Connection) {
-                host::set_header(Map::Response, "x-turnout-retry", "1");
+            retry(r, None);
+            if r.has_spare() && outcome == Outcome::Connection {
+                mark();
             }
         });
         self.phase = Phase::Passing;
@@ -110,12 +110,12 @@ impl Attempt {
     pub(crate) fn refused(&mut self, body: &[u8]) -> Action {
         let status = self.status;
         let ours = self.with(|r, context| {
-            let lane = r.current.and_then(|c| r.lane(c.step));
+            let lane = r.current_lane();
             let credential = lane.and_then(|l| l.credential.as_ref()).map_or("", |(_, value)| value.as_str());
             let message = refusal::message(body, credential);
             note_refusal(r, status, &message);
             let elsewhere = status == 404 && r.path != "/chat/completions"; // perhaps only this path is missing there
-            let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
+            let name = r.current_model().map(|m| m.name.clone()).unwrap_or_default();
             let blame = match status {
                 429 => Blame::Shut(PAUSE_MOST_MS),
                 _ if elsewhere => Blame::Nobody,
@@ -131,7 +131,7 @@ impl Attempt {
     /// A live stream went wrong under way: it counts against the lane; the client must not take it for whole.
     pub(crate) fn broke(&mut self, fault: Fault, size: usize) {
         let outcome = outcome_of(fault);
-        let model = self.with(|r, _| r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone())).flatten();
+        let model = self.with(|r, _| r.current_model().map(|m| m.name.clone())).flatten();
         self.note_usage();
         self.with(|r, context| {
             r.settle(context, outcome, Blame::Lane, outcome.word());
@@ -157,7 +157,7 @@ impl Attempt {
             _ => (502, Vec::new()),
         };
         let ours = self.with(|r, context| {
-            let name = r.current.and_then(|c| r.model(c.step)).map(|m| m.name.clone()).unwrap_or_default();
+            let name = r.current_model().map(|m| m.name.clone()).unwrap_or_default();
             r.settle(context, outcome, Blame::Lane, outcome.word());
             retry(r, None);
             replies::unusable(&name, outcome.word())
@@ -190,7 +190,7 @@ pub(crate) fn retry(r: &mut Request, wait: Option<u64>) {
     replan(r, host::now_ms(), 0);
     if let (false, true, Some(ms)) = (r.has_more(), r.has_spare(), wait) {
         r.waited = true;
-        host::set_header(Map::Response, "x-turnout-retry", "1");
+        mark();
         host::set_header(Map::Response, "x-turnout-wait", &(ms.saturating_add(999) / 1000).to_string());
     } else {
         ask_for_retry(r);
@@ -199,8 +199,13 @@ pub(crate) fn retry(r: &mut Request, wait: Option<u64>) {
 
 fn ask_for_retry(r: &Request) {
     if r.has_more() {
-        host::set_header(Map::Response, "x-turnout-retry", "1");
+        mark();
     }
+}
+
+/// Marks the answer for Envoy's retry policy (xds/routes.py).
+fn mark() {
+    host::set_header(Map::Response, "x-turnout-retry", "1");
 }
 
 fn outcome_of(fault: Fault) -> Outcome {

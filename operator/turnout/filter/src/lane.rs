@@ -117,7 +117,7 @@ impl Attempt {
             return Action::Pause;
         }
         let found = self.with(|r, _| {
-            let lane = r.current.and_then(|c| r.lane(c.step));
+            let lane = r.current_lane();
             lane.map(|lane| ((offset(r.span.0), offset(r.span.1)), lane.upstream.clone()))
         });
         let ((from, to), upstream) = match found.flatten() {
@@ -254,7 +254,7 @@ pub(crate) fn refuse(status: u16) -> Action {
 
 /// A refusal of ours, or of what we are to the provider, noted for the operator.
 pub(crate) fn note_refusal(r: &Request, status: u16, message: &str) {
-    if let Some(lane) = r.current.and_then(|c| r.lane(c.step)) {
+    if let Some(lane) = r.current_lane() {
         breaker::refused(&lane.id, status, host::now_ms(), message);
     }
 }

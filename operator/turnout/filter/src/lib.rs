@@ -51,6 +51,7 @@ pub mod refusal;
 pub mod replies;
 pub mod request;
 pub mod rights;
+pub mod shared;
 pub mod sse;
 pub mod status;
 pub mod strain;

@@ -123,7 +123,17 @@ impl Request {
 
     /// The model of a step.
     pub fn model(&self, step: Step) -> Option<&Model> {
-        self.table.groups.get(step.group)?.models.get(step.model)
+        self.table.model(step.group, step.model)
+    }
+
+    /// The model that the attempt under way asks.
+    pub fn current_model(&self) -> Option<&Model> {
+        self.model(self.current?.step)
+    }
+
+    /// Its lane.
+    pub fn current_lane(&self) -> Option<&Lane> {
+        self.lane(self.current?.step)
     }
 
     /// The lane of a step.

@@ -136,6 +136,11 @@ impl Table {
         Ok(table)
     }
 
+    /// A model by the indices of its group and in it.
+    pub fn model(&self, group: usize, model: usize) -> Option<&Model> {
+        self.groups.get(group)?.models.get(model)
+    }
+
     /// The group of that name.
     pub fn group(&self, name: &str) -> Option<usize> {
         self.group_names.get(name).copied()

@@ -12,6 +12,7 @@ use crate::host::{self, Buffer, Map};
 use crate::judge::{Judge, Shape, Verdict};
 use crate::metrics::{count, Metric, Outcome};
 use crate::refusal;
+use crate::shared::{self, Record};
 use crate::table::{Lane, Model, Table};
 use crate::text::shortened;
 use std::rc::Rc;
@@ -22,7 +23,6 @@ pub const TICK_MS: u32 = 1_000;
 const ANSWERED_MS: u32 = 30_000;
 /// Bytes of an answer that are read.
 const READ_MOST: usize = 64 * 1024;
-const TRIES: usize = 16;
 
 /// What is known of a lane's rest.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -37,8 +37,10 @@ pub struct Rest {
     pub fault: String,
 }
 
-impl Rest {
-    fn read(bytes: &[u8]) -> Rest {
+impl Record for Rest {
+    type Bytes = Vec<u8>;
+
+    fn from_bytes(bytes: &[u8]) -> Rest {
         let text = String::from_utf8_lossy(bytes);
         let mut words = text.splitn(4, '\t');
         let mut next = || words.next().unwrap_or_default().to_string();
@@ -90,23 +92,11 @@ fn key(lane: &str) -> String {
 
 /// A lane's rest.
 pub fn read(lane: &str) -> Rest {
-    host::shared(&key(lane)).map_or_else(Rest::default, |(bytes, _)| Rest::read(&bytes))
+    shared::read(&key(lane))
 }
 
-/// Changes it; `change` returns false to leave it as it is.
 fn update(lane: &str, change: impl Fn(&mut Rest) -> bool) -> bool {
-    let key = key(lane);
-    for _ in 0..TRIES {
-        let (bytes, cas) = host::shared(&key).unwrap_or_default();
-        let mut rest = Rest::read(&bytes);
-        if !change(&mut rest) {
-            return false;
-        }
-        if host::set_shared(&key, &rest.to_bytes(), cas) {
-            return true;
-        }
-    }
-    false
+    shared::update(&key(lane), change)
 }
 
 /// This VM meets requests.
@@ -153,7 +143,7 @@ fn first_model(table: &Table, lane: usize) -> Option<(usize, usize)> {
 }
 
 fn warm(table: &Rc<Table>, lane: &Lane, group: usize, model: usize, now: u64) {
-    let rules = match table.groups.get(group).and_then(|g| g.models.get(model)) {
+    let rules = match table.model(group, model) {
         Some(entry) => entry.rules,
         None => return,
     };
@@ -278,7 +268,7 @@ fn settle(pending: &Pending, outcome: Outcome, fault: &str) {
 
 impl Pending {
     fn entry(&self) -> Option<&Model> {
-        self.table.groups.get(self.group)?.models.get(self.model)
+        self.table.model(self.group, self.model)
     }
 
     fn lane(&self) -> Option<&Lane> {

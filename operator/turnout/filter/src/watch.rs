@@ -68,9 +68,9 @@ impl Attempt {
                 Phase::Rejected if !self.ended => Due::Close,
                 Phase::Judging | Phase::Refusal if r.holds() => {
                     let late = r.current.map_or(false, |c| c.context == context && r.is_late(&c, now));
-                    match self.judge.as_ref().map_or(false, Judge::has_content) {
-                        true if silent => Due::GiveUp(Outcome::Stalled),
-                        false if late => Due::GiveUp(Outcome::Timeout),
+                    match awaited {
+                        false if silent => Due::GiveUp(Outcome::Stalled),
+                        true if late => Due::GiveUp(Outcome::Timeout),
                         _ => Due::Nothing,
                     }
                 }
