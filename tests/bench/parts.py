@@ -15,12 +15,11 @@ import httpx
 
 from harness.envoy import ENVOY
 from harness.router import eventually
-from turnout.xds.envoy import LONGEST_BODY, UPSTREAM_HTTP, Json, extension, typed
+from turnout.xds.envoy import HCM, LONGEST_BODY, UPSTREAM_HTTP, Json, extension, typed
 
 MEASURED_CORE, OTHER_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 """The core of what is measured, and that of load and provider; on a machine with one core they are the same."""
 
-HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 BUFFER = "envoy.extensions.filters.http.buffer.v3.Buffer"
 

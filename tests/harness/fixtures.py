@@ -13,9 +13,8 @@ from harness.control_plane import ControlPlane
 from harness.packages import HarnessError
 
 
-def _left_out(reason: Exception) -> NoReturn:
+def leave_out(message: str) -> NoReturn:
     """Skip with a plain sentence on a person's machine; fail where CI runs, because there a skip is a hole."""
-    message = f"left out, no Kubernetes on this machine: {reason}"
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(message, pytrace=False)
     pytest.skip(message)
@@ -27,7 +26,7 @@ def _plane() -> Iterator[ControlPlane]:
         try:
             plane = stack.enter_context(session.control_plane())
         except HarnessError as error:
-            _left_out(error)
+            leave_out(f"left out, no Kubernetes on this machine: {error}")
         yield plane
 
 
@@ -45,5 +44,5 @@ def cluster() -> Iterator[Cluster]:
         try:
             node = session.node(plane)
         except HarnessError as error:
-            _left_out(error)
+            leave_out(f"left out, no Kubernetes on this machine: {error}")
         yield Cluster(plane, node)

@@ -9,9 +9,8 @@ import httpx
 from harness.certificates import Pair
 from harness.envoy import ENVOY
 from harness.router import eventually
-from turnout.xds.envoy import UPSTREAM_HTTP, Json, extension, typed
+from turnout.xds.envoy import HCM, UPSTREAM_HTTP, Json, extension, typed
 
-HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
