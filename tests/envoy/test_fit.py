@@ -1,5 +1,7 @@
 """Models that cannot do a request are skipped; a prompt that is too long goes to a larger one."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ from harness.asking import post
 from harness.manifests import group, key
 from harness.providers import Trio
 from harness.router import Router, Serve
+from harness.texts import TEXTS
 from harness.wire import Wire, whole
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
@@ -77,3 +80,33 @@ def test_without_a_larger_one_the_client_hears_it_as_it_is(http: httpx.Client, w
     wire.answers = [whole(TOO_LONG, 400)]
     answer = post(http, "last")
     assert (answer.status_code, answer.content) == (400, TOO_LONG)
+
+
+TOKENS: dict[str, int] = json.loads((Path(__file__).parent / "token_counts.json").read_text())
+"""The most tokens that six real tokenizers make of each text; see tests/bench/bench_tokens.py."""
+
+OVERHEAD = 100
+"""Tokens that the request's JSON around a text may be taken for."""
+
+
+@pytest.fixture(scope="module")
+def windows(serve: Serve, trio: Trio) -> httpx.Client:
+    """For each text a model whose window is too small by one token, and one whose is four times what it needs."""
+    groups = []
+    for number, (name, tokens) in enumerate(TOKENS.items()):
+        small = {**trio.one.manifest, "contextWindow": tokens - 1}
+        roomy = {**trio.one.manifest, "contextWindow": 4 * tokens + OVERHEAD}
+        groups += [
+            group(f"small-{number}", small, trio.two.manifest),
+            group(f"roomy-{number}", roomy, trio.two.manifest),
+        ]
+        assert name in TEXTS
+    return serve(*groups, key("app"), *trio.secrets).http()
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)), ids=list(TEXTS))
+def test_no_text_is_taken_for_fewer_tokens_than_it_is_nor_for_many_more(windows: httpx.Client, number: int) -> None:
+    """Where it cannot fit it is not sent; where it is a quarter of the window, it is."""
+    prompt = {"messages": [{"role": "user", "content": list(TEXTS.values())[number]}]}
+    assert post(windows, f"small-{number}", **prompt).headers["x-turnout-model"] == "two"
+    assert post(windows, f"roomy-{number}", **prompt).headers["x-turnout-model"] == "one"

@@ -138,8 +138,8 @@ class Model(Part):
     capacity: Capacity | None = None
     """Above this, at each router, requests spill to the next model of the chain. Default: no limit."""
     context_window: Annotated[int, Whole(1, 100_000_000)] | None = None
-    """Tokens that prompt and answer may have together, 1 to 100000000. A request that needs more passes the model by.
-    Default: not looked at."""
+    """Tokens that prompt and answer may have together, 1 to 100000000. A request that may need more passes the model
+    by: max_tokens, and a bound of its prompt's tokens, 2 to 3 times those of prose and code. Default: not looked at."""
     features: Annotated[tuple[Feature, ...], Field(max_length=4), Unique()] | None = None
     """What the model can do: tools, vision, audio, json_schema. A request that needs another of these passes the model
     by. [] is none of them. Default: all."""

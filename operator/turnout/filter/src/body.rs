@@ -6,13 +6,12 @@ use crate::fit::{Features, Need};
 use crate::json::{Kind, Lexer, Sink, Word};
 use crate::options::{Change, Options};
 use crate::text::{at_least, unescape};
+use crate::tokens::Tokens;
 
 /// The most tokens that can be reserved: Envoy's limiter ignores a number above this, and would take 1.
 pub const MOST_TOKENS: u64 = 1_000_000_000;
-/// Bytes of text per prompt token, for what must fit into a window. Measured with cl100k_base: English 5.0, Russian 4.0,
-/// German 3.6, Python 3.5, Hindi 2.5, Chinese 2.4, Greek 2.0; so it is a bound for prose and code. Noise may need fewer
-/// (base64 1.4, UUIDs 1.9): then the provider's own "too long" sends the request to a larger model.
-const LEAST_BYTES_PER_TOKEN: u64 = 2;
+/// Tokens around a string or number: quotes, separators, a message's beginning and end (OpenAI's count 4 a message of 4).
+const AROUND: u64 = 2;
 /// Tokens of an image: the largest that providers document (Anthropic: about 1,600; OpenAI, high detail: up to 1,445).
 const IMAGE_TOKENS: u64 = 1_600;
 
@@ -66,8 +65,10 @@ struct Facts {
     stream: bool,
     most: Option<u64>,
     need: Features,
-    /// Bytes of text that may become tokens.
+    /// The most tokens of text.
     text: u64,
+    /// Counts them, if one a byte is not good enough.
+    tokens: Option<Tokens>,
     images: u64,
     options: Options,
     /// The last key was `type`, or one of bytes in base64.
@@ -77,9 +78,8 @@ struct Facts {
 
 impl Facts {
     fn need(&self) -> Need {
-        let prompt = self.text / LEAST_BYTES_PER_TOKEN;
         let images = self.images.saturating_mul(IMAGE_TOKENS);
-        let tokens = prompt.saturating_add(images).saturating_add(self.most.unwrap_or(0));
+        let tokens = self.text.saturating_add(images).saturating_add(self.most.unwrap_or(0));
         Need { tokens, features: self.need }
     }
 
@@ -98,10 +98,14 @@ impl Facts {
         }
     }
 
-    fn measure(&mut self, word: &Word) {
+    fn measure(&mut self, kind: Kind, word: &Word) {
+        let bytes = word.span.1.saturating_sub(word.span.0);
+        let tokens = match &mut self.tokens {
+            Some(tokens) if kind == Kind::Text => tokens.take(),
+            _ => bytes, // no tokenizer makes more of them
+        };
         if !self.names_bytes && !word.raw.starts_with(b"data:") {
-            let bytes = word.span.1.saturating_sub(word.span.0);
-            self.text = self.text.saturating_add(bytes).saturating_add(LEAST_BYTES_PER_TOKEN); // what is around it
+            self.text = self.text.saturating_add(tokens).saturating_add(AROUND);
         }
     }
 }
@@ -114,6 +118,12 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// One that looks at each character for what it may be in tokens; the usual one takes each byte for a token.
+    pub fn counting() -> Self {
+        let tokens = Some(Tokens::default());
+        Scanner { facts: Facts { tokens, ..Facts::default() }, ..Scanner::default() }
+    }
+
     /// Reads the next piece.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.lexer.feed(bytes, &mut self.facts);
@@ -161,7 +171,7 @@ impl Sink for Facts {
             self.names_type = key.raw == b"type";
         }
         self.names_bytes = matches!(key.raw, b"data" | b"file_data");
-        self.measure(&key);
+        self.measure(Kind::Text, &key);
     }
 
     fn open(&mut self, depth: usize, kind: Kind, at: u64) {
@@ -176,8 +186,14 @@ impl Sink for Facts {
         }
     }
 
+    fn text(&mut self, piece: &[u8]) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.feed(piece);
+        }
+    }
+
     fn scalar(&mut self, depth: usize, kind: Kind, word: Word) {
-        self.measure(&word);
+        self.measure(kind, &word);
         self.options.scalar(depth, kind, &word);
         if depth != 1 {
             if std::mem::take(&mut self.names_type) && kind == Kind::Text {
@@ -271,17 +287,34 @@ mod tests {
 
     #[test]
     fn its_length_is_a_bound_that_bytes_of_images_do_not_inflate() {
-        let tokens = |body: &str| scan(body).unwrap().need.tokens;
+        let tokens = |body: &str| {
+            let mut counting = Scanner::counting();
+            counting.feed(body.as_bytes());
+            (scan(body).unwrap().need.tokens, counting.finish().unwrap().need.tokens)
+        };
         let prompt = "word ".repeat(1_000);
-        let plain = tokens(&format!(r#"{{"model":"a","messages":[{{"content":"{}"}}]}}"#, prompt));
-        assert!((2_500..2_600).contains(&plain), "{}", plain);
-        let longer = tokens(&format!(r#"{{"model":"a","max_tokens":9000,"messages":[{{"content":"{}"}}]}}"#, prompt));
-        assert!((11_500..11_700).contains(&longer), "{}", longer);
+        let (plain, counted) = tokens(&format!(r#"{{"model":"a","messages":[{{"content":"{}"}}]}}"#, prompt));
+        assert!((5_000..5_050).contains(&plain) && (2_800..2_950).contains(&counted), "{} {}", plain, counted);
+        let (longer, _) = tokens(&format!(r#"{{"model":"a","max_tokens":9000,"messages":[{{"content":"{}"}}]}}"#, prompt));
+        assert!((14_000..14_070).contains(&longer), "{}", longer);
         let bytes = "A".repeat(100_000);
         let image = format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, bytes);
         let audio = format!(r#"{{"type":"input_audio","input_audio":{{"data":"{}","format":"wav"}}}}"#, bytes);
         let parts = tokens(&format!(r#"{{"model":"a","messages":[{{"content":[{},{}]}}]}}"#, image, audio));
-        assert!((1_600..1_800).contains(&parts), "{}", parts);
+        assert!((1_600..1_800).contains(&parts.0) && (1_600..1_800).contains(&parts.1), "{:?}", parts);
+    }
+
+    #[test]
+    fn a_count_is_of_characters_and_escapes_as_the_model_reads_them() {
+        let tokens = |text: &str| {
+            let mut counting = Scanner::counting();
+            counting.feed(format!(r#"{{"model":"a","n":{}}}"#, text).as_bytes());
+            counting.finish().unwrap().need.tokens
+        };
+        let empty = tokens(r#""""#);
+        for (text, want) in [(r#""a b""#, 2), (r#""\n\n""#, 2), (r#""a\"b""#, 3), ("1234", 4), (r#""data:x""#, -2)] {
+            assert_eq!(tokens(text) as i64 - empty as i64, want, "{}", text);
+        }
     }
 
     #[test]

@@ -103,21 +103,29 @@ impl Front {
             Some(scanner) => scanner,
             None => return Action::Pause, // answered already
         };
-        while self.read < size {
-            let piece = host::buffer(Buffer::Request, self.read, PIECE.min(size.saturating_sub(self.read)));
-            if piece.is_empty() {
-                break;
-            }
-            self.read = self.read.saturating_add(piece.len());
-            scanner.feed(&piece);
-        }
+        self.read = scan(scanner, self.read, size);
         if !end {
             return Action::Pause;
         }
         match self.scanner.take().map(Scanner::finish) {
-            Some(Ok(body)) => self.begin(&body),
+            Some(Ok(mut body)) => {
+                self.count_tokens(&mut body);
+                self.begin(&body)
+            }
             Some(Err(refusal)) => self.reply(&replies::bad_body(refusal)),
             None => Action::Pause,
+        }
+    }
+
+    /// Reads the body once more to know its tokens better, if some model's window may be too small for it.
+    fn count_tokens(&self, body: &mut Body) {
+        if body.need.tokens <= self.table.least_window {
+            return;
+        }
+        let mut counting = Scanner::counting();
+        scan(&mut counting, 0, self.read);
+        if let Ok(counted) = counting.finish() {
+            body.need = counted.need;
         }
     }
 
@@ -326,6 +334,20 @@ impl Front {
         let prompt = self.read as u64 / BYTES_PER_TOKEN;
         prompt.saturating_add(body.most_tokens.unwrap_or(completion)).clamp(1, MOST_TOKENS)
     }
+}
+
+/// Reads the held body from one offset to another, as far as it is there; returns how far.
+fn scan(scanner: &mut Scanner, from: usize, to: usize) -> usize {
+    let mut at = from;
+    while at < to {
+        let piece = host::buffer(Buffer::Request, at, PIECE.min(to.saturating_sub(at)));
+        if piece.is_empty() {
+            break;
+        }
+        at = at.saturating_add(piece.len());
+        scanner.feed(&piece);
+    }
+    at
 }
 
 /// Where OpenAI's API has `stream_options.include_usage`; streams of /responses tell their usage anyway.

@@ -61,6 +61,8 @@ pub trait Sink {
     fn close(&mut self, depth: usize, kind: Kind, filled: bool);
     /// A string, number or literal.
     fn scalar(&mut self, depth: usize, kind: Kind, word: Word);
+    /// A piece of a string, before it is told as key or scalar; of an escape its backslash, and of \\u the digits.
+    fn text(&mut self, _piece: &[u8]) {}
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -193,10 +195,12 @@ impl Lexer {
     fn text(&mut self, rest: &[u8], sink: &mut impl Sink) -> usize {
         let plain = plain(rest);
         self.keep(rest.get(..plain).unwrap_or_default());
+        sink.text(rest.get(..plain).unwrap_or_default());
         match rest.get(plain) {
             None => return plain,
             Some(b'\\') => {
                 self.keep(b"\\");
+                sink.text(b"\\");
                 self.state = State::InEscape;
             }
             Some(_) => {

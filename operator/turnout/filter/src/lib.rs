@@ -57,6 +57,7 @@ pub mod status;
 pub mod strain;
 pub mod table;
 pub mod text;
+pub mod tokens;
 pub mod totals;
 pub mod usage;
 pub mod warm;

@@ -107,6 +107,8 @@ pub struct Table {
     pub groups: Vec<Group>,
     /// Keys by name.
     pub keys: HashMap<String, Key>,
+    /// The smallest context window that a model states, tokens; u64::MAX if none does.
+    pub least_window: u64,
     group_names: HashMap<String, usize>,
 }
 
@@ -133,6 +135,8 @@ impl Table {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
         }
         table.check().map_err(|why| Malformed { line: 0, why })?;
+        let models = table.groups.iter().flat_map(|group| &group.models);
+        table.least_window = models.map(|m| m.talent.window).filter(|w| *w > 0).min().unwrap_or(u64::MAX);
         Ok(table)
     }
 
