@@ -66,6 +66,28 @@ def test_failures_in_a_row_open_the_circuit(serving: Router, trio: Trio) -> None
     assert 0 < state["openForMs"] <= RECOVERY * 1000  # type: ignore[operator]
 
 
+def test_an_open_circuit_is_seen_in_the_answers_header_and_in_the_routers_metrics(
+    router: Router, request: pytest.FixtureRequest, trio: Trio, wire: Wire
+) -> None:
+    """Who asks why another model answered, and who is on call, hear it without looking at the status."""
+    router.publish(*chain(request, trio, wire, recovery="3s"))
+    trio.one.mode("503")
+    http = router.http()
+    told = [post(http).headers["x-turnout-fallback"] for _ in range(4)]
+    assert told == ["one=503", "one=503", "one=503", "one=open"]
+
+    def gauge(group_name: str) -> float:
+        return router.metrics().sum("turnout_circuit", group=group_name, model="one")
+
+    eventually(lambda: gauge("assistant") == 2, within=5)
+    assert gauge("alone") == 2, "the same lane in another group"
+    assert router.metrics().sum("turnout_circuit", model="two") == 0
+    eventually(lambda: gauge("assistant") == 1, within=5)
+    trio.one.reset()
+    assert "x-turnout-fallback" not in post(http).headers
+    eventually(lambda: gauge("assistant") == 0, within=5)
+
+
 def test_a_success_between_failures_starts_the_count_anew(serving: Router, trio: Trio) -> None:
     """Only failures in a row open a circuit."""
     http = serving.http()

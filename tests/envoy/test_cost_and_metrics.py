@@ -127,8 +127,9 @@ TAGS = {
     "turnout_attempts_total": {"group", "model", "arm", "attempt", "result"},
     "turnout_attempt_milliseconds": {"group", "model", "arm", "attempt"},
     "turnout_first_token_milliseconds": {"group", "model", "arm"},
-    "turnout_fallbacks_total": {"group", "model", "reason"},
+    "turnout_fallbacks_total": {"group", "model", "to", "reason"},
     "turnout_lost_milliseconds_total": {"group", "model"},
+    "turnout_circuit": {"group", "model"},
     "turnout_fallback_requests_total": {"group"},
     "turnout_requests_total": {"group", "code"},
     "turnout_request_milliseconds": {"group"},
@@ -190,7 +191,7 @@ def test_attempts_are_counted_by_result(router: Router, http: httpx.Client, wire
     wire.answer = RESULT_OF[result]
     first = {"group": "assistant", "model": "wire", "arm": "baseline", "attempt": "first"}
     second = {"group": "assistant", "model": "two", "arm": "baseline", "attempt": "fallback", "result": "ok"}
-    reason = {"group": "assistant", "model": "wire", "reason": result}
+    reason = {"group": "assistant", "model": "wire", "to": "two", "reason": result}
     failed = result not in ("ok", "client_error")
     names = [
         ("turnout_attempts_total", {**first, "result": result}, 1),

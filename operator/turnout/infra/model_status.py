@@ -8,7 +8,7 @@ from typing import Any
 from turnout.api import ConditionType
 from turnout.api.modelgroup import CircuitState
 from turnout.api.quantities import format_decimal, format_duration, format_time, parse_duration
-from turnout.decide.ir import Group, Member, Router
+from turnout.decide.ir import Group, Member
 from turnout.infra.conditions import LONGEST_MESSAGE, Condition, holds
 from turnout.infra.health import capped, health, worst
 from turnout.infra.labels import Json
@@ -34,12 +34,6 @@ def model_statuses(group: Group, seen: Observation, old: Mapping[str, Any]) -> l
         _model(member, seen, None if measured is None else measured.of(member.name), before.get(member.name, {}))
         for member in group.members
     ]
-
-
-def model_circuits(router: Router, seen: Observation) -> dict[tuple[str, str], CircuitState]:
-    """Group and model → the worst circuit of all routers that have it."""
-    found = {(g.name, m.name): worst(_lanes(seen, m)) for g in router.groups for m in g.members}
-    return {where: circuit for where, circuit in found.items() if circuit is not None}
 
 
 def provider_conditions(group: Group | None, seen: Observation, old: Mapping[str, Any]) -> list[Condition]:

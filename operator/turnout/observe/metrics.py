@@ -1,35 +1,8 @@
 """The operator's own metrics. Whether it keeps up is told by reconcile and publish times, whether it can by errors."""
 
-from collections.abc import Iterator, Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-
-from turnout.api.modelgroup import CircuitState
 
 SECONDS = (0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
-
-
-CIRCUIT = {CircuitState.CLOSED: 0, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 2}
-"""How the gauge spells a circuit: the worse, the more."""
-
-
-class Circuits(Collector):
-    """The worst circuit of all routers, for each model of each group: as many series as models, gone when they are."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, Mapping[tuple[str, str], CircuitState]] = {}
-        """By namespace, then by group and model."""
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """For prometheus_client, in whichever thread it likes."""
-        words = "The model's circuit, the worst of all routers: 0 closed, 1 half-open, 2 open."
-        family = GaugeMetricFamily("turnout_circuit", words, labels=("namespace", "group", "model"))
-        for namespace, models in list(self.seen.items()):
-            for (group, model), state in models.items():
-                family.add_metric((namespace, group, model), CIRCUIT[state])
-        yield family
 
 
 class Metrics:
@@ -63,12 +36,8 @@ class Metrics:
             "turnout_scrape_errors", "Routers that did not answer a look.", registry=self.registry
         )
 
-        self.circuits = Circuits()
-        self.registry.register(self.circuits)
-
     def forget(self, namespace: str) -> None:
         """Drop the series of a namespace that is no concern any more."""
-        self.circuits.seen.pop(namespace, None)
         for metric in (self.errors, self.programmed):
             metric.labels(namespace)  # or remove() would complain
             metric.remove(namespace)

@@ -13,7 +13,6 @@ from turnout.decide.verdict import Verdict
 from turnout.errors import TurnoutError
 from turnout.infra.kinds import BY_NAME
 from turnout.infra.labels import Json, service_url
-from turnout.infra.model_status import model_circuits
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status, presses
 from turnout.watch.context import Context, now
@@ -56,9 +55,6 @@ class Reporter:
     def observe(self, seen: Observation) -> None:
         """The routers were looked at."""
         before, self._seen = self._seen, seen
-        if self._outcome is not None:
-            router = self._outcome.decision.router
-            self._context.metrics.circuits.seen[self._namespace] = model_circuits(router, seen)
         if seen.news != before.news or (seen != self._written and self._figures_due()):
             self._due.set()
 

@@ -5,9 +5,7 @@ import logging
 
 import httpx
 import pytest
-from prometheus_client import generate_latest
 
-from turnout.api.modelgroup import CircuitState
 from turnout.observe import health
 from turnout.observe.health import LISTING, Health
 from turnout.observe.logs import JsonLines
@@ -57,17 +55,6 @@ async def test_healthz_and_metrics_are_served(unused_tcp_port: int) -> None:
             assert (await http.get("/healthz")).status_code == 503
     finally:
         await runner.cleanup()
-
-
-def test_circuits_are_as_many_series_as_models() -> None:
-    """The worse, the more; those of a namespace that is no concern any more are gone."""
-    metrics = Metrics()
-    metrics.circuits.seen["ai"] = {("assistant", "a"): CircuitState.OPEN, ("assistant", "b"): CircuitState.CLOSED}
-    text = generate_latest(metrics.registry).decode()
-    assert 'turnout_circuit{group="assistant",model="a",namespace="ai"} 2.0' in text
-    assert 'turnout_circuit{group="assistant",model="b",namespace="ai"} 0.0' in text
-    metrics.forget("ai")
-    assert "turnout_circuit{" not in generate_latest(metrics.registry).decode()
 
 
 def test_it_is_ready_once_everything_was_listed() -> None:

@@ -8,8 +8,6 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from harness.manifests import group, model, snapshot
 from turnout.api.modelgroup import CircuitState
 from turnout.decide.build import decide
@@ -111,12 +109,3 @@ async def test_figures_that_are_due_are_written_only_when_they_differ() -> None:
         assert [model["requestsPerMinute"] for model in await namespace.sees(LANE, requests=20)] == ["20"]
         assert await namespace.sees(LANE, requests=20) == []
         assert len(await namespace.sees(replace(LANE, warmed_ms=LANE.warmed_ms + 10_000), requests=20)) == 1
-
-
-@pytest.mark.parametrize(("circuit", "number"), [(CircuitState.HALF_OPEN, 1), (CircuitState.OPEN, 2)])
-async def test_the_operators_metrics_tell_circuits_by_the_models_name(circuit: CircuitState, number: int) -> None:
-    """The worst of all routers."""
-    async with reported(figures_s=3600) as namespace:
-        await namespace.sees(replace(LANE, circuit=circuit), LANE)
-        labels = {"namespace": "ai", "group": "assistant", "model": "a"}
-        assert namespace.metrics.registry.get_sample_value("turnout_circuit", labels) == number

@@ -9,7 +9,7 @@ use crate::circuit::{Circuit, Door, Rules};
 use crate::host;
 use crate::load;
 use crate::shared::{self, Record};
-use crate::table::Table;
+use crate::table::{Lane, Table};
 use std::fmt::Write;
 
 const LANES: &str = "lanes";
@@ -66,12 +66,22 @@ pub fn failed(lane: &str, rules: &Rules, now: u64) {
     });
 }
 
-/// The provider asked for a pause of so many milliseconds.
-pub fn pause(lane: &str, now: u64, ms: u64) {
-    update(lane, |c| {
-        c.pause(now, ms);
+/// The provider is at its limit: a pause of so many milliseconds, or a short one if it does not say how long. Those who
+/// were on their way when a pause began say nothing new; the first one eases the lane's rate.
+pub fn pause(lane: &Lane, now: u64, ms: Option<u64>) {
+    let mut eased = None;
+    shared::update(&key(&lane.id), |c: &mut Circuit| {
+        let calm = c.paused <= now;
+        match ms {
+            Some(ms) => c.pause(now, ms),
+            None => c.limit(now),
+        }
+        eased = Some(c.paused).filter(|_| calm);
         true
     });
+    if let Some(until) = eased {
+        load::ease(lane, now, until);
+    }
 }
 
 /// The provider refused our credential, account or model; kept until the lane's next success.
@@ -80,14 +90,6 @@ pub fn refused(lane: &str, status: u16, now: u64, message: &str) {
     host::set_shared(&["refusal/", lane].concat(), record.as_bytes(), 0);
     update(lane, |c| {
         c.refused = u64::from(status);
-        true
-    });
-}
-
-/// The provider is at its limit, and does not say until when.
-pub fn limit(lane: &str, now: u64) {
-    update(lane, |c| {
-        c.limit(now);
         true
     });
 }

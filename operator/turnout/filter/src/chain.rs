@@ -24,6 +24,34 @@ pub enum Wish {
     Models(Vec<Step>),
 }
 
+/// Why a model was passed by without an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passed {
+    /// It cannot do this request.
+    Unfit,
+    /// Its circuit is open, or half-open with every trial taken.
+    Open,
+    /// It is being let in again, and this request is not of those.
+    Recovering,
+    /// Its provider wants peace.
+    Limited,
+    /// Its capacity is used up.
+    Full,
+}
+
+impl Passed {
+    /// As x-turnout-fallback spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Passed::Unfit => "unfit",
+            Passed::Open => "open",
+            Passed::Recovering => "recovering",
+            Passed::Limited => "limited",
+            Passed::Full => "full",
+        }
+    }
+}
+
 /// The circuits, as a chain sees them.
 pub trait Doors {
     /// What a request finds at this lane (an index of `Table::lanes`).
@@ -51,8 +79,9 @@ pub struct Chain {
     pub canary: bool,
     /// The lane at which the first attempt has been counted, until that begins.
     pub counted: Option<usize>,
-    /// Lanes passed by because they are full; if there are no steps beside them, nobody has room.
-    pub spilled: Vec<Step>,
+    /// What was passed by on the way to the first attempt, in order. If there are no steps beside full lanes, nobody has
+    /// room.
+    pub passed: Vec<(Step, Passed)>,
     /// Without any step: Unix ms at which the first lane is ready again that is only at its limit.
     pub paused: Option<u64>,
 }
@@ -67,6 +96,7 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
         lanes: Vec::new(),
         last_resorts: Vec::new(),
         asked: Vec::new(),
+        passed: Vec::new(),
         soonest: None,
         paused: None,
         permit: None,
@@ -82,10 +112,10 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
         Wish::Models(steps) => steps.iter().for_each(|step| choice.next(*step, steps.len() == 1)),
     }
     choice.close();
-    let (counted, spilled) = choice.spill();
-    let Choice { lanes, permit, paused, .. } = choice;
+    let counted = choice.spill();
+    let Choice { lanes, permit, paused, passed, .. } = choice;
     let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
-    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, spilled, paused }
+    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, passed, paused }
 }
 
 struct Choice<'a, D> {
@@ -96,6 +126,7 @@ struct Choice<'a, D> {
     unfit: Vec<Step>,
     last_resorts: Vec<Step>,
     asked: Vec<(usize, Option<bool>)>,
+    passed: Vec<(Step, Passed)>,
     soonest: Option<(u64, Step)>,
     paused: Option<u64>,
     permit: Option<usize>,
@@ -166,16 +197,21 @@ impl<'a, D: Doors> Choice<'a, D> {
     }
 
     /// Counts the request at the first lane that has room; those before it are passed by.
-    fn spill(&mut self) -> (Option<usize>, Vec<Step>) {
-        let mut spilled = Vec::new();
+    fn spill(&mut self) -> Option<usize> {
         while let Some(step) = self.lanes.first().copied() {
             let lane = self.model(step).map_or(usize::MAX, |m| m.lane);
             if self.doors.take_room(lane, self.permit == Some(lane)) {
-                return (Some(lane), spilled);
+                return Some(lane);
             }
-            spilled.push(self.lanes.remove(0));
+            self.passed.push((self.lanes.remove(0), Passed::Full));
         }
-        (None, spilled)
+        None
+    }
+
+    fn pass(&mut self, step: Step, why: Passed) {
+        if self.lanes.is_empty() {
+            self.passed.push((step, why));
+        }
     }
 
     fn model(&self, step: Step) -> Option<&'a Model> {
@@ -186,7 +222,10 @@ impl<'a, D: Doors> Choice<'a, D> {
     fn door(&mut self, step: Step) -> Option<bool> {
         let model = self.model(step)?;
         if !self.need.met_by(&model.talent) {
-            self.unfit.push(step);
+            if !self.unfit.contains(&step) {
+                self.unfit.push(step);
+                self.pass(step, Passed::Unfit);
+            }
             return None;
         }
         if let Some((_, answer)) = self.asked.iter().find(|(lane, _)| *lane == model.lane) {
@@ -205,12 +244,19 @@ impl<'a, D: Doors> Choice<'a, D> {
                 self.permit = Some(lane);
                 return Some(true);
             }
-            Door::Permit | Door::Ramping => self.last_resorts.push(step),
-            Door::Paused(until) => self.paused = Some(self.paused.map_or(until, |best| best.min(until))),
+            Door::Permit | Door::Ramping => {
+                self.last_resorts.push(step);
+                self.pass(step, Passed::Recovering);
+            }
+            Door::Paused(until) => {
+                self.paused = Some(self.paused.map_or(until, |best| best.min(until)));
+                self.pass(step, Passed::Limited);
+            }
             Door::Shut(until) => {
                 if self.soonest.map_or(true, |(best, _)| until < best) {
                     self.soonest = Some((until, step));
                 }
+                self.pass(step, Passed::Open);
             }
         }
         None

@@ -3,6 +3,7 @@
 use crate::breaker;
 use crate::cell::{Cell, Numbered};
 use crate::front::{Action, Front};
+use crate::gauges;
 use crate::host::{self, Buffer};
 use crate::lane::Attempt;
 use crate::load;
@@ -28,7 +29,12 @@ enum Context {
     Status(Status),
 }
 
+/// Milliseconds between looks at circuits, and for lanes to be warmed.
+const FRONT_TICK_MS: u32 = 1_000;
+
 thread_local! {
+    /// The root of the newest table.
+    static NEWEST: std::cell::Cell<u32> = std::cell::Cell::new(0);
     static ROLES: Cell<Numbered<u32, Role>> = Cell::new(Numbered::default());
     static CONTEXTS: Cell<Numbered<u32, Rc<RefCell<Context>>>> = Cell::new(Numbered::default());
 }
@@ -86,9 +92,8 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
             Some(Ok(table)) => {
                 breaker::announce(&table);
                 log::configure();
-                if table.lanes.iter().any(|lane| lane.warm_ms > 0) {
-                    host::tick_every(warm::TICK_MS);
-                }
+                host::tick_every(FRONT_TICK_MS);
+                NEWEST.with(|newest| newest.set(root));
                 Role::Front(Rc::new(table))
             }
             Some(Err(wrong)) => {
@@ -105,13 +110,18 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     1
 }
 
-/// A tick of a role: of the front for warm-ups, of the others for all their contexts.
+/// A tick of a role: of the front for gauges and warm-ups, of the others for all their contexts. A front whose table has
+/// been replaced lives on with its last request, and has no say any more.
 #[no_mangle]
 pub extern "C" fn proxy_on_tick(root: u32) {
     host::begin_callback();
     let (role, now) = (role(root), host::now_ms());
     if let Some(Role::Front(table)) = &role {
-        return warm::on_tick(table, now);
+        if NEWEST.with(|newest| newest.get()) == root {
+            gauges::on_tick(table, now);
+            warm::on_tick(table, now);
+        }
+        return;
     }
     let lanes = matches!(role, Some(Role::Lane));
     if lanes {

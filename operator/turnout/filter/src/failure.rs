@@ -26,9 +26,8 @@ impl Attempt {
         let wait = pause.filter(|ms| *ms <= WAITED_FOR_MS);
         self.with(|r, context| {
             let blame = match pause {
-                Some(ms) => Blame::Pause(ms),
-                None if status == 429 => Blame::Limit,
-                None => Blame::Lane,
+                None if status != 429 => Blame::Lane,
+                _ => Blame::Pause(pause),
             };
             r.settle(context, outcome, blame, &status.to_string());
             retry(r, wait);

@@ -33,6 +33,8 @@ pub enum Buffer {
 pub enum MetricKind {
     /// Only rises.
     Counter,
+    /// Is what it was last set to.
+    Gauge,
     /// Of milliseconds.
     Histogram,
 }

@@ -2,7 +2,7 @@
 
 use crate::body::{Body, Scanner, MOST_TOKENS};
 use crate::breaker::{self, Circuits};
-use crate::chain::{choose, Chain, Wish};
+use crate::chain::{choose, Chain, Passed, Wish};
 use crate::host::{self, Buffer, Map};
 use crate::limits;
 use crate::load;
@@ -258,8 +258,9 @@ impl Front {
         };
         let mut doors = Circuits::new(&table, self.started);
         let chain = choose(&table, &wish, &body.need, group.attempts, &mut doors);
-        let request = self.request(body, index, group, chain);
-        for step in &request.chain.spilled {
+        let mut request = self.request(body, index, group, chain);
+        request.note_passed();
+        for (step, _) in request.chain.passed.iter().filter(|(_, why)| *why == Passed::Full) {
             let model = request.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
             count(Metric::Spilled, &[&group.name, model], 1);
         }

@@ -33,6 +33,8 @@ pub enum Buffer {
 pub enum MetricKind {
     /// Only rises.
     Counter = 0,
+    /// Is what it was last set to.
+    Gauge = 1,
     /// Of milliseconds.
     Histogram = 2,
 }
@@ -161,7 +163,7 @@ pub fn increment(id: u32, by: u64) {
     }
 }
 
-/// Adds a value to a histogram.
+/// Adds a value to a histogram, or sets a gauge.
 pub fn record(id: u32, value: u64) {
     // SAFETY: takes no pointer.
     unsafe { abi::proxy_record_metric(id, value) };

@@ -75,7 +75,7 @@ impl Attempt {
                 None => return Err(exhausted(r)),
             };
             if let (Some(left), Some(why)) = (r.step.take(), r.last) {
-                r.left(left, why);
+                r.left(left, why, step);
             }
             let lane = match r.lane(step) {
                 Some(lane) if host::property("xds\0cluster_name") == r.cluster(lane).as_bytes() => lane,

@@ -33,6 +33,7 @@ pub mod facts;
 pub mod failure;
 pub mod fit;
 pub mod front;
+pub mod gauges;
 pub mod headers;
 #[cfg_attr(not(any(target_arch = "wasm32", lint)), path = "fake.rs")]
 pub mod host;

@@ -12,6 +12,14 @@ const DEAD_MS: u64 = 5_000;
 /// Milliseconds between signs of life.
 const BEAT_MS: u64 = 1_000;
 
+/// Thousandths of the rate that a refusal takes off, and that come back in so many milliseconds: what a person states and
+/// what the provider counts differ by a little, and each refusal may cost a whole Retry-After. The same steps as TCP's
+/// (RFC 5681: down by a share, up by a sum), but smaller, because the rate that was stated is about right. A guess.
+const EASED: u64 = 50;
+const EASED_FOR_MS: u64 = 60_000;
+/// A lane keeps so many thousandths of its rate, however often it refuses.
+const LEAST_RATE: u64 = 100;
+
 #[derive(Default)]
 struct Mine {
     /// This VM's number among all that ever shared the data.
@@ -34,6 +42,10 @@ fn with_mine<R>(f: impl FnOnce(&mut Mine) -> R) -> Option<R> {
 pub struct Load {
     /// Unix µs at which the rate would be used up to the last request (GCRA's theoretical arrival time).
     pub tat: u64,
+    /// Thousandths of the rate that were taken off at `eased_at`.
+    eased: u64,
+    /// Unix ms.
+    eased_at: u64,
     /// VM, its requests in flight, its last beat (Unix ms).
     holders: Vec<(u64, u64, u64)>,
 }
@@ -43,17 +55,18 @@ impl Record for Load {
 
     fn from_bytes(bytes: &[u8]) -> Load {
         let mut words = bytes.chunks_exact(8).map(|c| <[u8; 8]>::try_from(c).map_or(0, u64::from_le_bytes));
-        let tat = words.next().unwrap_or(0);
+        let mut next = || words.next().unwrap_or(0);
+        let (tat, eased, eased_at) = (next(), next(), next());
         let mut holders = Vec::new();
         while let (Some(vm), Some(count), Some(beat)) = (words.next(), words.next(), words.next()) {
             holders.push((vm, count, beat));
         }
-        Load { tat, holders }
+        Load { tat, eased, eased_at, holders }
     }
 
     fn to_bytes(&self) -> Vec<u8> {
         let words = self.holders.iter().flat_map(|(vm, count, beat)| [*vm, *count, *beat]);
-        std::iter::once(self.tat).chain(words).flat_map(u64::to_le_bytes).collect()
+        [self.tat, self.eased, self.eased_at].into_iter().chain(words).flat_map(u64::to_le_bytes).collect()
     }
 }
 
@@ -74,9 +87,25 @@ impl Load {
         calm && (capacity.rpm == 0 || ahead <= burst_us(capacity))
     }
 
+    /// Thousandths of the stated rate that are asked for at `now` (Unix ms).
+    pub fn rate(&self, now: u64) -> u64 {
+        let back = now.saturating_sub(self.eased_at).saturating_mul(EASED) / EASED_FOR_MS;
+        1000_u64.saturating_sub(self.eased.saturating_sub(back))
+    }
+
+    /// The provider says at `now` that it is asked too much, and that it can be asked again from `until` on (Unix ms): a
+    /// little less from now on, and not the burst that a rest would bring.
+    fn ease(&mut self, capacity: &Capacity, now: u64, until: u64) {
+        let rate = self.rate(now).saturating_sub(EASED).max(LEAST_RATE);
+        self.eased = 1000_u64.saturating_sub(rate);
+        self.eased_at = now;
+        self.tat = self.tat.max(until.saturating_mul(1000).saturating_add(burst_us(capacity)));
+    }
+
     fn add(&mut self, capacity: &Capacity, now: u64) {
         if capacity.rpm > 0 {
-            self.tat = self.tat.max(now.saturating_mul(1000)).saturating_add(apart_us(capacity));
+            let apart = apart_us(capacity).saturating_mul(1000).checked_div(self.rate(now)).unwrap_or(0);
+            self.tat = self.tat.max(now.saturating_mul(1000)).saturating_add(apart);
         }
     }
 
@@ -131,6 +160,16 @@ pub fn take(lane: &Lane, now: u64, force: bool) -> bool {
         keep(&lane.id, count);
     }
     taken
+}
+
+/// A lane with a rate said that it is asked too much, and may be asked again from `until` on (Unix ms).
+pub fn ease(lane: &Lane, now: u64, until: u64) {
+    if lane.capacity.rpm > 0 {
+        update(&lane.id, |load| {
+            load.ease(&lane.capacity, now, until);
+            true
+        });
+    }
 }
 
 /// A request that was counted is over.
@@ -238,6 +277,23 @@ mod tests {
         assert_eq!(at_once, 10);
         let minute = (0..60_000).filter(|ms| take(&lane, NOW + 1 + ms, false)).count();
         assert!((599..=600).contains(&minute), "{}", minute);
+    }
+
+    #[test]
+    fn a_refusal_takes_a_twentieth_off_for_a_minute_and_the_burst_with_it() {
+        let lane = lane("eased", 6_000, 0);
+        ease(&lane, NOW, NOW + 1_000);
+        let passed = |from: u64, to: u64| (from..to).filter(|at| take(&lane, NOW + at, false)).count();
+        assert_eq!(passed(1_000, 1_010), 1, "no burst after the rest");
+        assert_eq!(passed(1_010, 2_000), 94);
+        assert!((97..=98).contains(&(passed(2_000, 60_000) / 58)), "on the way back");
+        assert_eq!(passed(60_000, 61_000), 100, "the whole rate again");
+        let rate = |refusals: u64| {
+            (0..refusals).for_each(|_| ease(&lane, NOW * 2, NOW * 2));
+            read("eased").rate(NOW * 2)
+        };
+        assert_eq!((rate(0), rate(2), rate(98)), (1000, 900, LEAST_RATE));
+        assert_eq!(read("eased").rate(NOW * 2 + 18 * EASED_FOR_MS), 1000);
     }
 
     #[test]

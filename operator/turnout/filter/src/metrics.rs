@@ -14,10 +14,12 @@ pub enum Metric {
     AttemptMs,
     /// Milliseconds of an attempt to a stream's first content.
     FirstTokenMs,
-    /// Attempts given up for the next one, by why; `model` is the one left.
+    /// Attempts given up for the next one, from `model` to `to`, by why.
     Fallbacks,
     /// Milliseconds spent in attempts that failed.
     LostMs,
+    /// The model's circuit: 0 closed, 1 half-open, 2 open.
+    Circuit,
     /// Requests that passed a model by because its capacity was used up.
     Spilled,
     /// Warm-ups by how they ended; `model` is the first on the lane.
@@ -46,14 +48,15 @@ pub enum Metric {
 
 impl Metric {
     fn shape(self) -> (&'static str, MetricKind, &'static [&'static str]) {
-        use MetricKind::{Counter, Histogram};
+        use MetricKind::{Counter, Gauge, Histogram};
         const USAGE: &[&str] = &["group", "model", "key"];
         match self {
             Metric::Attempts => ("turnout_attempts", Counter, &["group", "model", "arm", "attempt", "result"]),
             Metric::AttemptMs => ("turnout_attempt_milliseconds", Histogram, &["group", "model", "arm", "attempt"]),
             Metric::FirstTokenMs => ("turnout_first_token_milliseconds", Histogram, &["group", "model", "arm"]),
-            Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "reason"]),
+            Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "to", "reason"]),
             Metric::LostMs => ("turnout_lost_milliseconds", Counter, &["group", "model"]),
+            Metric::Circuit => ("turnout_circuit", Gauge, &["group", "model"]),
             Metric::Spilled => ("turnout_spilled", Counter, &["group", "model"]),
             Metric::Warmups => ("turnout_warmups", Counter, &["group", "model", "result"]),
             Metric::WarmTokens => ("turnout_warm_tokens", Counter, &["group", "model"]),
@@ -136,7 +139,7 @@ thread_local! {
     static KNOWN: Cell<Known> = Cell::new(Known::default());
 }
 
-/// Adds to a counter, or a value to a histogram. `tags`: values in the order of `Metric::shape`.
+/// Adds to a counter, or a value to a histogram; sets a gauge. `tags`: values in the order of `Metric::shape`.
 pub fn count(metric: Metric, tags: &[&str], by: u64) {
     let (_, kind, _) = metric.shape();
     if by == 0 && kind == MetricKind::Counter {
@@ -145,7 +148,7 @@ pub fn count(metric: Metric, tags: &[&str], by: u64) {
     let id = KNOWN.with(|known| known.with(|known| known.id(metric, tags))).unwrap_or_default();
     match kind {
         MetricKind::Counter => host::increment(id, by),
-        MetricKind::Histogram => host::record(id, by),
+        MetricKind::Gauge | MetricKind::Histogram => host::record(id, by),
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Request {
     pub started: u64,
     /// When it must be answered: a stream's first content, or the whole.
     pub deadline: u64,
-    /// What was tried before, and why it was left: "a=503, b=timeout".
+    /// What stood before the model that answers, and why it did not: "a=open, b=503, c=timeout".
     pub tried: String,
     /// Attempts that failed.
     pub failed: u32,
@@ -235,10 +235,19 @@ impl Request {
                 count(Metric::LostMs, &[group, &name], ms);
                 self.failed = self.failed.saturating_add(1);
                 self.last = Some(outcome);
-                let comma = if self.tried.is_empty() { "" } else { ", " };
-                let _ = write!(self.tried, "{}{}={}", comma, name, why);
+                note(&mut self.tried, &name, why);
             }
         }
+    }
+
+    /// Notes what was passed by without an attempt.
+    pub fn note_passed(&mut self) {
+        let mut tried = String::new();
+        for (step, why) in &self.chain.passed {
+            let name = self.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
+            note(&mut tried, name, why.word());
+        }
+        self.tried = tried;
     }
 
     /// The attempt under way is done over on its lane, without asking for usage: it counts for nothing.
@@ -263,26 +272,25 @@ impl Request {
     }
 
     /// A fallback follows the attempt that just failed.
-    pub fn left(&self, step: Step, outcome: Outcome) {
+    pub fn left(&self, step: Step, outcome: Outcome, next: Step) {
         let group = self.group().map(|g| g.name.as_str()).unwrap_or_default();
-        let model = self.model(step).map(|m| m.name.as_str()).unwrap_or_default();
-        count(Metric::Fallbacks, &[group, model, outcome.word()], 1);
+        let name = |step| self.model(step).map(|m| m.name.as_str()).unwrap_or_default();
+        count(Metric::Fallbacks, &[group, name(step), name(next), outcome.word()], 1);
     }
 
     /// What an outcome means for the lane's circuit, and for the trial that this request may hold.
     fn circuit(&mut self, step: Step, outcome: Outcome, now: u64, blame: Blame) {
-        let (id, index, rules) = match (self.lane(step), self.model(step)) {
-            (Some(lane), Some(model)) => (lane.id.clone(), model.lane, model.rules),
+        let (lane, index, rules) = match (self.lane(step), self.model(step)) {
+            (Some(lane), Some(model)) => (lane, model.lane, model.rules),
             _ => return,
         };
         let held = self.chain.permit == Some(index);
         match (outcome, blame) {
-            (Outcome::Ok | Outcome::ClientError, _) => breaker::succeeded(&id, &rules, now),
+            (Outcome::Ok | Outcome::ClientError, _) => breaker::succeeded(&lane.id, &rules, now),
             (Outcome::HungUp, _) | (_, Blame::Nobody) => return, // the request's end gives the trial back
-            (_, Blame::Pause(ms)) => return breaker::pause(&id, now, ms),
-            (_, Blame::Limit) => return breaker::limit(&id, now),
-            (_, Blame::Shut(ms)) => breaker::shut(&id, now, ms),
-            (_, Blame::Lane) => breaker::failed(&id, &rules, now),
+            (_, Blame::Pause(ms)) => return breaker::pause(lane, now, ms),
+            (_, Blame::Shut(ms)) => breaker::shut(&lane.id, now, ms),
+            (_, Blame::Lane) => breaker::failed(&lane.id, &rules, now),
         }
         if held {
             self.chain.permit = None; // the circuit has moved on, which cleared its trials
@@ -290,15 +298,18 @@ impl Request {
     }
 }
 
+fn note(tried: &mut String, name: &str, why: &str) {
+    let comma = if tried.is_empty() { "" } else { ", " };
+    let _ = write!(tried, "{}{}={}", comma, name, why);
+}
+
 /// What a failure means for its lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
     /// It counts in the circuit.
     Lane,
-    /// The provider asked for so many milliseconds of peace, and gets them.
-    Pause(u64),
-    /// The provider is at its limit.
-    Limit,
+    /// The provider is at its limit, and gets so many milliseconds of peace; None: it did not say how many.
+    Pause(Option<u64>),
     /// The lane is of no use for so many milliseconds.
     Shut(u64),
     /// Nothing: a path that this provider does not have, a prompt that is too long for this model.

@@ -17,8 +17,6 @@ use crate::table::{Lane, Model, Table};
 use crate::text::shortened;
 use std::rc::Rc;
 
-/// Milliseconds between looks for lanes to be warmed.
-pub const TICK_MS: u32 = 1_000;
 /// Milliseconds for a warm-up's answer.
 const ANSWERED_MS: u32 = 30_000;
 /// Bytes of an answer that are read.

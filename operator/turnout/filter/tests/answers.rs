@@ -53,7 +53,7 @@ fn a_fallback_is_told_and_counted() {
     finish(10);
     assert_eq!(header(Map::Response, "x-turnout-model").as_deref(), Some("b"));
     assert_eq!(header(Map::Response, "x-turnout-fallback").as_deref(), Some("a=503"));
-    assert_eq!(counted(&["turnout_fallbacks;group=live;model=a;reason=server_error"]), 1);
+    assert_eq!(counted(&["turnout_fallbacks;group=live;model=a;to=b;reason=server_error"]), 1);
     assert_eq!(counted(&["turnout_fallback_requests;group=live"]), 1);
 }
 

@@ -1,7 +1,7 @@
 //! Chains: order, weights, ramps, trials, last resorts; and what keys may ask for.
 
 use std::collections::HashMap;
-use turnout_filter::chain::{choose, Doors, Step, Wish};
+use turnout_filter::chain::{choose, Chain, Doors, Step, Wish};
 use turnout_filter::circuit::{Door, Rules};
 use turnout_filter::fit::{Features, Need};
 use turnout_filter::rights::{resolve, Denied};
@@ -53,6 +53,11 @@ impl Doors for Fixed {
 
 fn names(table: &Table, steps: &[Step]) -> String {
     steps.iter().map(|s| table.groups[s.group].models[s.model].name.clone()).collect::<Vec<_>>().join(" ")
+}
+
+fn passed_by(table: &Table, chain: &Chain) -> String {
+    let words = chain.passed.iter().map(|(step, why)| format!("{}={}", names(table, &[*step]), why.word()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn chain(doors: &[(usize, Door)], draw: u64, wish: &str, attempts: usize) -> (String, Option<usize>, bool, bool) {
@@ -120,15 +125,15 @@ fn a_name_is_a_group_first_then_a_model_of_an_allowed_group() {
 #[test]
 fn full_lanes_are_passed_by_in_order_and_when_all_are_nobody_is_asked() {
     let table = Table::parse(TABLE).unwrap();
-    for (full, steps, spilled) in [
+    for (full, steps, passed) in [
         (vec![], "a b", ""),
-        (vec![0], "b", "a"),
+        (vec![0], "b", "a=full"),
         (vec![1], "a b", ""), // only the first is taken now; the others when it comes to them
-        (vec![0, 1, 2], "", "a b"),
+        (vec![0, 1, 2], "", "a=full b=full"),
     ] {
         let mut fixed = Fixed { full: full.clone(), ..Fixed::default() };
         let chain = choose(&table, &Wish::Group(0), &Need::default(), 1, &mut fixed);
-        assert_eq!((names(&table, &chain.steps).as_str(), names(&table, &chain.spilled).as_str()), (steps, spilled));
+        assert_eq!((names(&table, &chain.steps), passed_by(&table, &chain)), (steps.to_string(), passed.to_string()));
         assert_eq!(chain.counted.is_some(), !steps.is_empty());
     }
 }
@@ -158,5 +163,23 @@ fn a_model_that_cannot_do_it_is_skipped_and_if_none_can_the_widest_is_asked() {
     ] {
         let chain = choose(&table, &Wish::Group(0), &Need { tokens, features }, 1, &mut Fixed::default());
         assert_eq!(names(&table, &chain.steps), steps, "{} {:?}", tokens, features);
+    }
+}
+
+#[test]
+fn what_stands_before_the_first_attempt_is_told_with_its_reason() {
+    let text = TABLE.replace("lb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*", "lb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t");
+    let table = Table::parse(&text).unwrap();
+    let vision = Need { tokens: 1, features: Features::VISION };
+    for (doors, need, steps, passed) in [
+        (vec![], Need::default(), "a b", ""),
+        (vec![(1, Door::Shut(9))], Need::default(), "a", ""),
+        (vec![(0, Door::Shut(9)), (2, Door::Paused(9))], Need::default(), "b", "a=open c=limited"),
+        (vec![(0, Door::Ramping), (2, Door::Shut(9))], Need::default(), "b a", "a=recovering c=open"),
+        (vec![(0, Door::Shut(8)), (2, Door::Shut(9))], vision, "a", "a=open c=open b=unfit"),
+    ] {
+        let mut fixed = Fixed { doors: doors.into_iter().collect(), ..Fixed::default() };
+        let chain = choose(&table, &Wish::Group(0), &need, 1, &mut fixed);
+        assert_eq!((names(&table, &chain.steps), passed_by(&table, &chain)), (steps.to_string(), passed.to_string()));
     }
 }
