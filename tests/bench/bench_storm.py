@@ -69,6 +69,7 @@ WAYS: dict[str, tuple[MakeAsk, int]] = {
     "retry in order": (retry_in_order, 0),
     "Turnout without capacity": (turnout(capacity=False), 0),
     "Turnout with capacity": (turnout(capacity=True), 0),
+    "Turnout without capacity, 429 with Retry-After": (turnout(capacity=False), 1),
     "Turnout with capacity, 429 with Retry-After": (turnout(capacity=True), 1),
 }
 """Each with the Retry-After of the fallbacks' 429, in seconds; 0 = none. A client's own loop would not look at it."""
@@ -129,7 +130,7 @@ def document(ways: Sequence[Weathered], seconds: float) -> str:
 
 {RATE} requests a second go to a chain of three models. After {CALM:.0f} seconds the provider of the first is killed.
 The second takes {LIMITS["second"]} requests in any one second and answers 429 above that, the third {LIMITS["third"]};
-answers come after {LATENCY * 1000:.0f} ms, 429 at once and without Retry-After, but for the last row: there it says
+answers come after {LATENCY * 1000:.0f} ms, 429 at once and without Retry-After, but for the last rows: there it says
 one second. The figures are those of the {lasted:.0f} seconds after the death, {RATE * lasted:,.0f} requests. The two
 fallbacks take {sum(LIMITS.values())} a second together, so about {least:,.0f} clients ({least / RATE / lasted:.1%})
 must see an error, whatever one does.

@@ -15,7 +15,7 @@ const BEAT_MS: u64 = 1_000;
 /// Thousandths of the rate that a refusal takes off, and that come back in so many milliseconds: what a person states and
 /// what the provider counts differ by a little, and each refusal may cost a whole Retry-After. The same steps as TCP's
 /// (RFC 5681: down by a share, up by a sum), but smaller, because the rate that was stated is about right. A guess.
-const EASED: u64 = 50;
+const EASED: u64 = 20;
 const EASED_FOR_MS: u64 = 60_000;
 /// A lane keeps so many thousandths of its rate, however often it refuses.
 const LEAST_RATE: u64 = 100;
@@ -280,20 +280,20 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_a_twentieth_off_for_a_minute_and_the_burst_with_it() {
+    fn a_refusal_takes_a_fiftieth_off_for_a_minute_and_the_burst_with_it() {
         let lane = lane("eased", 6_000, 0);
         ease(&lane, NOW, NOW + 1_000);
         let passed = |from: u64, to: u64| (from..to).filter(|at| take(&lane, NOW + at, false)).count();
         assert_eq!(passed(1_000, 1_010), 1, "no burst after the rest");
-        assert_eq!(passed(1_010, 2_000), 94);
-        assert!((97..=98).contains(&(passed(2_000, 60_000) / 58)), "on the way back");
+        assert_eq!(passed(1_010, 2_000), 97);
+        assert!((98..=99).contains(&(passed(2_000, 60_000) / 58)), "on the way back");
         assert_eq!(passed(60_000, 61_000), 100, "the whole rate again");
         let rate = |refusals: u64| {
             (0..refusals).for_each(|_| ease(&lane, NOW * 2, NOW * 2));
             read("eased").rate(NOW * 2)
         };
-        assert_eq!((rate(0), rate(2), rate(98)), (1000, 900, LEAST_RATE));
-        assert_eq!(read("eased").rate(NOW * 2 + 18 * EASED_FOR_MS), 1000);
+        assert_eq!((rate(0), rate(2), rate(98)), (1000, 960, LEAST_RATE));
+        assert_eq!(read("eased").rate(NOW * 2 + 45 * EASED_FOR_MS), 1000);
     }
 
     #[test]
