@@ -10,7 +10,8 @@ use crate::judge::{Fault, Judge, Shape, Verdict};
 use crate::lane::Attempt;
 use crate::metrics::{count, Metric, Outcome};
 use crate::provider::sanitise;
-use crate::request::{Blame, Request};
+use crate::request::Request;
+use crate::settle::Blame;
 use crate::usage;
 
 /// Bytes of an answer that are held at most; a longer one is let go unjudged. Below Envoy's buffer of 32 MiB.

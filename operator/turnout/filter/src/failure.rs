@@ -12,7 +12,8 @@ use crate::next::{replan, LEAST_MS};
 use crate::pause::{pause_ms, PAUSE_MOST_MS};
 use crate::refusal;
 use crate::replies;
-use crate::request::{Blame, Request};
+use crate::request::Request;
+use crate::settle::Blame;
 use crate::usage;
 
 /// Milliseconds of a pause that are waited out on a lane alone.

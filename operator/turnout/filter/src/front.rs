@@ -1,27 +1,20 @@
-//! The front role: who asks for what, what that key may, the chain; at the end the request's statistics. One per request.
+//! The front role: who asks for what, and what that key may (`plan`: the chain); at the end the request's statistics. One per request.
 
-use crate::body::{Body, Scanner, MOST_TOKENS};
-use crate::breaker::{self, Circuits};
-use crate::chain::{choose, Chain, Passed, Wish};
+use crate::body::{Body, Scanner};
+use crate::breaker;
 use crate::host::{self, Buffer, Map};
 use crate::limits;
 use crate::load;
 use crate::log::{self, Notes};
-use crate::metrics::{count, Metric};
 use crate::replies::{self, Reply};
-use crate::request::{self, Request, Shared};
+use crate::request::{self, Shared};
 use crate::rights::{self, Endpoint};
-use crate::table::{Group, Key, Table};
+use crate::table::{Key, Table};
 use crate::totals;
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Bytes of a body read at a time, so that a large one needs no large memory.
 const PIECE: usize = 256 * 1024;
-/// Bytes of a body per prompt token, for the reservation: English is about 4, JSON around it makes it less.
-const BYTES_PER_TOKEN: u64 = 4;
-/// Completion tokens reserved for a request that names no maximum.
-const DEFAULT_COMPLETION: u64 = 500;
 
 /// Header by which a client grants less time than the group does, in milliseconds.
 const TIMEOUT: &str = "x-turnout-timeout-ms";
@@ -37,18 +30,18 @@ pub enum Action {
 
 /// The front of one request.
 pub struct Front {
-    context: u32,
-    table: Rc<Table>,
-    key: String,
-    path: &'static str,
+    pub(crate) context: u32,
+    pub(crate) table: Rc<Table>,
+    pub(crate) key: String,
+    pub(crate) path: &'static str,
     scanner: Option<Scanner>,
-    read: usize,
-    started: u64,
+    pub(crate) read: usize,
+    pub(crate) started: u64,
     /// Milliseconds that the client grants; the group may grant fewer.
-    patience: u64,
-    request: Option<Shared>,
+    pub(crate) patience: u64,
+    pub(crate) request: Option<Shared>,
     code: u16,
-    notes: Option<Box<Notes>>,
+    pub(crate) notes: Option<Box<Notes>>,
 }
 
 impl Front {
@@ -199,7 +192,7 @@ impl Front {
         };
     }
 
-    fn key(&self) -> Option<&Key> {
+    pub(crate) fn key(&self) -> Option<&Key> {
         self.table.keys.get(&self.key)
     }
 
@@ -226,7 +219,7 @@ impl Front {
         self.reply(&reply)
     }
 
-    fn reply(&mut self, reply: &Reply) -> Action {
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Action {
         self.scanner = None;
         host::set_header(Map::Request, "x-turnout-reply", "1"); // the body is complete: Envoy passes it as it is
         let json = ("content-type", "application/json");
@@ -235,105 +228,6 @@ impl Front {
             None => host::reply(reply.status, &[json], &reply.body),
         }
         Action::Pause
-    }
-
-    /// The body is known: model, chain, and what Envoy needs to know of them.
-    fn begin(&mut self, body: &Body) -> Action {
-        if let Some(notes) = &mut self.notes {
-            notes.asked(&body.model);
-        }
-        let table = self.table.clone();
-        let wish = match self.key().map(|key| rights::resolve(&table, key, &body.model)) {
-            Some(Ok(wish)) => wish,
-            Some(Err(denied)) => return self.reply(&replies::denied(&denied)),
-            None => return self.reply(&replies::unknown_key()),
-        };
-        let index = match &wish {
-            Wish::Group(group) => *group,
-            Wish::Models(steps) => steps.first().map_or(usize::MAX, |s| s.group),
-        };
-        let group = match table.groups.get(index) {
-            Some(group) => group,
-            None => return self.reply(&replies::unknown_key()),
-        };
-        let mut doors = Circuits::new(&table, self.started);
-        let chain = choose(&table, &wish, &body.need, group.attempts, &mut doors);
-        let mut request = self.request(body, index, group, chain);
-        request.note_passed();
-        for (step, _) in request.chain.passed.iter().filter(|(_, why)| *why == Passed::Full) {
-            let model = request.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
-            count(Metric::Spilled, &[&group.name, model], 1);
-        }
-        if request.chain.steps.is_empty() {
-            let wait = request.chain.paused.map_or(1_000, |until| until.saturating_sub(self.started));
-            self.request = Some(Rc::new(RefCell::new(request))); // for the statistics
-            return self.reply(&replies::no_room(&group.name, wait.saturating_add(999) / 1000));
-        }
-        self.announce(&request, group, body);
-        let shared = Rc::new(RefCell::new(request));
-        request::register(self.context, &shared);
-        self.request = Some(shared);
-        Action::Continue
-    }
-
-    fn request(&self, body: &Body, index: usize, group: &Group, chain: Chain) -> Request {
-        Request {
-            table: self.table.clone(),
-            key: self.key.clone(),
-            group: index,
-            deadline: self.started.saturating_add(group.total_ms.min(self.patience)),
-            chain,
-            begun: 0,
-            path: self.path,
-            length: self.read as u64,
-            span: body.span,
-            stream: body.stream,
-            ask_usage: body.ask_usage.filter(|_| body.stream && has_usage_event(self.path)),
-            plain: Vec::new(),
-            started: self.started,
-            tried: String::new(),
-            failed: 0,
-            last: None,
-            waited: false,
-            step: None,
-            usage: Default::default(),
-            cost: 0,
-            answered: false,
-            current: None,
-            over: false,
-            attempts: log::is_on().then(Vec::new),
-        }
-    }
-
-    /// Headers for the rate limits and the router, and the first cluster.
-    fn announce(&self, request: &Request, group: &Group, body: &Body) {
-        let set = |name: &str, value: &str| host::set_header(Map::Request, name, value);
-        if let Some(lane) = request.step_of(0).and_then(|s| request.lane(s)) {
-            host::set_property(request::NEXT, request.cluster(lane).as_bytes());
-        }
-        let key = self.key();
-        if key.map_or(false, |key| key.rpm > 0 || key.tpm > 0) {
-            set("x-turnout-key", &self.key);
-        }
-        if key.map_or(false, |key| key.tpm > 0) {
-            set("x-turnout-reserve", &self.reserve(body).to_string());
-        }
-        set("x-envoy-max-retries", &request.retries().to_string());
-        let left = request.deadline.saturating_sub(self.started);
-        if !request.holds() {
-            set("x-envoy-upstream-rq-per-try-timeout-ms", &request.deadline_ms().min(left).to_string());
-        }
-        if !request.stream || request.holds() {
-            set("x-envoy-upstream-rq-timeout-ms", &left.to_string()); // of a live stream it would cut the end off
-        }
-        set("x-turnout-group", &group.name);
-    }
-
-    /// Tokens that the request may come to: its prompt, and the most that it lets the model say.
-    fn reserve(&self, body: &Body) -> u64 {
-        let completion = if self.path == "/embeddings" { 0 } else { DEFAULT_COMPLETION };
-        let prompt = self.read as u64 / BYTES_PER_TOKEN;
-        prompt.saturating_add(body.most_tokens.unwrap_or(completion)).clamp(1, MOST_TOKENS)
     }
 }
 
@@ -349,9 +243,4 @@ fn scan(scanner: &mut Scanner, from: usize, to: usize) -> usize {
         scanner.feed(&piece);
     }
     at
-}
-
-/// Where OpenAI's API has `stream_options.include_usage`; streams of /responses tell their usage anyway.
-fn has_usage_event(path: &str) -> bool {
-    matches!(path, "/chat/completions" | "/completions")
 }

@@ -9,7 +9,8 @@ use crate::judge::Judge;
 use crate::load;
 use crate::metrics::Outcome;
 use crate::options::Change;
-use crate::request::{self, Blame, Current, Request, Shared};
+use crate::request::{self, Current, Request, Shared};
+use crate::settle::Blame;
 use crate::table::Lane;
 use std::cell::RefMut;
 

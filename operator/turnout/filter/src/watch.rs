@@ -7,7 +7,7 @@ use crate::host::{self, Map};
 use crate::judge::Judge;
 use crate::lane::{refuse, Attempt};
 use crate::metrics::Outcome;
-use crate::request::Blame;
+use crate::settle::Blame;
 
 /// Milliseconds between looks; deadlines kept here are late by at most this.
 pub const TICK_MS: u32 = 100;
