@@ -22,7 +22,7 @@ from turnout.api.canaryrollout import (
 )
 from turnout.api.common import Condition, ConditionStatus, ConditionType
 from turnout.api.crds import KINDS
-from turnout.api.modelgroup import CircuitState, LatencyStatus, ModelGroupStatus, ModelStatus
+from turnout.api.modelgroup_status import CircuitState, LatencyStatus, ModelGroupStatus, ModelStatus
 from turnout.api.problems import problems
 from turnout.api.scopedkey import KeyPhase, ScopedKeyStatus, TokenState, TokenStatus
 

@@ -11,7 +11,8 @@ from turnout.api.common import (
     Metadata,
     Resource,
 )
-from turnout.api.modelgroup import Circuit, Delivery, Endpoint, Model, ModelGroup, ModelGroupSpec, ModelGroupStatus
+from turnout.api.modelgroup import Circuit, Delivery, Endpoint, Model, ModelGroup, ModelGroupSpec
+from turnout.api.modelgroup_status import ModelGroupStatus
 from turnout.api.scopedkey import Scope, ScopedKey, ScopedKeySpec, ScopedKeyStatus
 from turnout.api.support import unsupported
 

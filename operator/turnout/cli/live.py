@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.cli.keyboard import Keyboard
 from turnout.cli.show import TIME, hints, log_to
 from turnout.decide.ir import Member

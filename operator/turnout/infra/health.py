@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.infra.observation import LaneState, ModelFigures
 
 TOLERANCE = Decimal("1.5")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from turnout.api import ConditionType
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.api.quantities import format_decimal, format_duration, format_time, parse_duration
 from turnout.decide.ir import Group, Member
 from turnout.infra.conditions import LONGEST_MESSAGE, Condition, holds

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 
 SUBSCRIPTIONS = 6
 """Files of a router that have a version of their own: xds.render.Files."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client.samples import Sample
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.ir import Group, Member, Router
 from turnout.infra.health import health
 from turnout.infra.observation import GroupFigures, ModelFigures, Observation, Refusal

@@ -9,7 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.errors import ScrapeError
 from turnout.infra.observation import ConfigState, LaneState, Refusal
 from turnout.infra.pod import STATUS_PORT

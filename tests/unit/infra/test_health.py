@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.infra.health import health
 from turnout.infra.observation import NO_TRAFFIC, LaneState, ModelFigures
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.manifests import group, key, model, snapshot
 from turnout.api import CanaryRolloutStatus, ModelGroupStatus, ScopedKeyStatus
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import Decision, decide
 from turnout.decide.verdict import Verdict
 from turnout.infra.observation import (

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pydantic import SecretStr
 
 from turnout.api import Delivery
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.ir import Circuit, Endpoint, Group, Lane, Member, Price, Router
 from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Refusal
 from turnout.local.figures import Figures

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import turnout
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.infra.health import health
 from turnout.infra.observation import LaneState, ModelFigures
 from turnout.observe.sample import LEAST_WINDOWS, USUAL_S, WINDOW_S, Sampler

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from harness.manifests import group, model, snapshot
-from turnout.api.modelgroup import CircuitState
+from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import decide
 from turnout.infra.kinds import MODEL_GROUP
 from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Programmed
