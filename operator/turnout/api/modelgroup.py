@@ -92,7 +92,8 @@ class Capacity(Part):
     """
 
     requests_per_minute: Annotated[int, Whole(1, 10_000_000)] | None = None
-    """Requests per minute at each router, 1 to 10000000. Default: no limit."""
+    """Requests per minute at each router, 1 to 10000000. A 429 takes 2 percent off, which come back within a minute.
+    Default: no limit."""
     concurrent_requests: Annotated[int, Whole(1, 1_000_000)] | None = None
     """Requests in flight at one time at each router, 1 to 1000000. Default: no limit."""
 
@@ -143,7 +144,8 @@ class Model(Part):
 
 
 class Timeouts(Part):
-    """How long one attempt may take before the next model is tried, and how long all of them together."""
+    """How long one attempt may take before the next model is tried, and how long all of them together. Connecting (TCP
+    and TLS) may take 3s more for each attempt, within `total`."""
 
     first_token: Deadline = timedelta(seconds=10)
     """Streams: time to the first content, 10ms to 1h. Passing it is a failure of the model."""
