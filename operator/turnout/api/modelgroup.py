@@ -145,7 +145,8 @@ class Model(Part):
 
 class Timeouts(Part):
     """How long one attempt may take before the next model is tried, and how long all of them together. Connecting (TCP
-    and TLS) may take 3s more for each attempt, within `total`."""
+    and TLS) may take 3s more for each attempt, within `total`.
+    """
 
     first_token: Deadline = timedelta(seconds=10)
     """Streams: time to the first content, 10ms to 1h. Passing it is a failure of the model."""
