@@ -5,9 +5,10 @@ import json
 import pytest
 
 from harness.asking import post
-from harness.manifests import group, key
+from harness.manifests import group, key, model
 from harness.providers import Trio
 from harness.router import Router, Serve, eventually
+from harness.wire import Wire
 
 
 @pytest.fixture
@@ -49,3 +50,14 @@ def test_a_success_of_a_client_clears_what_was_shown(router: Router, trio: Trio)
     trio.one.mode("503")
     post(router.http())
     eventually(lambda: router.lanes()["two"]["warmFault"] is None)
+
+
+def test_the_first_fallback_of_the_day_meets_an_open_connection(serve: Serve, trio: Trio, wire: Wire) -> None:
+    """Neither DNS, TCP nor TLS stands between a dead primary and its stand-in."""
+    trio.one.mode("503")
+    models = [trio.one.manifest, model("wire", wire.url)]
+    router = serve(group("assistant", *models, warm={"every": "10s"}), key("app"), *trio.secrets)
+    eventually(lambda: router.lanes() and router.metrics().sum("turnout_warmups_total", model="wire") == 1)
+    opened = wire.connections
+    assert post(router.http()).headers["x-turnout-model"] == "wire"
+    assert (len(wire.asked), wire.connections) == (2, opened)

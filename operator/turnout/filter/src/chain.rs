@@ -113,7 +113,8 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
     }
     choice.close();
     let counted = choice.spill();
-    let Choice { lanes, permit, paused, passed, .. } = choice;
+    let Choice { lanes, permit, paused, mut passed, .. } = choice;
+    passed.retain(|(step, _)| lanes.first() != Some(step)); // as a last resort it is asked after all
     let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
     Chain { steps, alone: lanes.len() == 1, permit, canary, counted, passed, paused }
 }
