@@ -134,6 +134,7 @@ TAGS = {
     "turnout_requests_total": {"group", "code"},
     "turnout_request_milliseconds": {"group"},
     "turnout_key_requests_total": {"group", "model", "key"},
+    "turnout_token_requests_total": {"key", "token"},
     "turnout_tokens_in_total": {"group", "model", "key"},
     "turnout_tokens_cached_total": {"group", "model", "key"},
     "turnout_tokens_out_total": {"group", "model", "key"},

@@ -3,7 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from pydantic import SecretStr, ValidationError
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
 from turnout.api.problems import problems_of
+from turnout.api.scopedkey import TokenState
 from turnout.decide.ir import Router
-from turnout.decide.snapshot import Invalid, Snapshot, Token
+from turnout.decide.issued import Failure, Issued, Restart, Revocation, Rotation, Step, Token
+from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.infra.consumer import consumer_secret
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status
@@ -61,12 +63,23 @@ def snapshot(file: Path) -> Snapshot:
         keys=tuple(found["ScopedKey"]),
         rollouts=tuple(found["CanaryRollout"]),
         secrets={s["metadata"]["name"]: {k: v.encode() for k, v in s["stringData"].items()} for s in found["Secret"]},
-        tokens={
-            k.metadata.name: (token(k.metadata.name),) for k in found["ScopedKey"] if k.metadata.name[:4] != "new-"
-        },
+        issued={k.metadata.name: issued(k.metadata.name) for k in found["ScopedKey"] if k.metadata.name[:4] != "new-"},
         invalid=tuple(invalid),
         foreign_secrets=frozenset(s["metadata"]["name"] for s in found["Secret"]),
     )
+
+
+def issued(name: str) -> Issued:
+    """What a key of a case has: one token; of one whose name begins with "rotating-" the second is in the Secrets."""
+    if not name.startswith("rotating-"):
+        return Issued((token(name),))
+    text = SecretStr(f"{SECRET_MARK}second-token-of-{name}")
+    second = Token("5ec0", text, NOW - timedelta(minutes=2), state=TokenState.PENDING)
+    draining = Token("01d0", SecretStr(f"{SECRET_MARK}oldest-token-of-{name}"), ISSUED_AT, state=TokenState.DRAINING)
+    restarts = (Restart("Deployment", name.removeprefix("rotating-"), "", NOW),)
+    rotation = Rotation(second.id, Step.RESTARTING, NOW, restarts=restarts)
+    failure = Failure(NOW - timedelta(days=1), "Deployment 'billing' did not roll out: its deadline is over.")
+    return Issued((draining, token(name), second), rotation, failure=failure, revocation=Revocation("dead", NOW, 412))
 
 
 def token(name: str) -> Token:
@@ -120,7 +133,12 @@ def _statuses(case: Case, compiled: Compiled) -> dict[str, Any]:
         for condition in status["conditions"]:
             del condition["lastTransitionTime"], condition["observedGeneration"]
         statuses[f"{verdict.kind} {verdict.name}"] = json.loads(json.dumps(status))  # as it is sent
-    return {"statuses": statuses, "mint": list(decision.mint), "drop": list(decision.drop)}
+    return {
+        "statuses": statuses,
+        "mint": list(decision.mint),
+        "revoke": list(decision.revoke),
+        "drop": list(decision.drop),
+    }
 
 
 def without(values: dict[str, str], text: str) -> str:

@@ -32,7 +32,9 @@ def secrets(folder: Path) -> dict[str, str]:
                 if value.startswith(SECRET_MARK.encode())
             }
         words |= {
-            t.token.get_secret_value(): f"<token of {name}>" for name, tokens in given.tokens.items() for t in tokens
+            t.token.get_secret_value(): f"<token {t.id} of {name}>"
+            for name, have in given.issued.items()
+            for t in have.tokens
         }
     return words
 

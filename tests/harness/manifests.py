@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from turnout.api import API_VERSION, CanaryRollout, ModelGroup, ScopedKey
-from turnout.decide.snapshot import Snapshot, Token
+from turnout.decide.issued import Issued, Token
+from turnout.decide.snapshot import Snapshot
 
 Manifest = dict[str, Any]
 
@@ -58,7 +59,7 @@ def snapshot(*manifests: Manifest) -> Snapshot:
         keys=tuple(found["ScopedKey"]),
         rollouts=tuple(found["CanaryRollout"]),
         secrets={s["metadata"]["name"]: {k: v.encode() for k, v in s["stringData"].items()} for s in found["Secret"]},
-        tokens={n: (Token(f"id-{n}", SecretStr(token(n)), ISSUED_AT),) for n in names},
+        issued={n: Issued((Token(f"id-{n}", SecretStr(token(n)), ISSUED_AT),)) for n in names},
     )
 
 

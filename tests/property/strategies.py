@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from golden.golden import SECRET_MARK, token
 from turnout.api import ModelGroup, ScopedKey
+from turnout.decide.issued import Issued
 from turnout.decide.snapshot import Snapshot
 
 HOSTS = ("api.one.example", "api.two.example:8443", "192.0.2.7")
@@ -72,5 +73,5 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         groups=tuple(draw(groups(n)) for n in group_names),
         keys=found,
         secrets={n: {"api-key": f"{SECRET_MARK}{n}".encode()} for n in SECRETS[:2]},
-        tokens={k.metadata.name: (token(k.metadata.name),) for k in found if draw(st.booleans())},
+        issued={k.metadata.name: Issued((token(k.metadata.name),)) for k in found if draw(st.booleans())},
     )

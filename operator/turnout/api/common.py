@@ -74,6 +74,10 @@ class ConditionType(StrEnum):
     NOT_YET_SUPPORTED = "NotYetSupported"
     PROVIDER_REFUSED = "ProviderRefused"
     FALLBACK_UNVERIFIED = "FallbackUnverified"
+    ROTATING = "Rotating"
+    ROTATION_BLOCKED = "RotationBlocked"
+    ROTATION_FAILED = "RotationFailed"
+    OLD_TOKEN_STILL_USED = "OldTokenStillUsed"
 
 
 class ConditionStatus(StrEnum):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
 from turnout.api.quantities import Time, Whole, Within, cel_seconds
-from turnout.api.schema import NotYet, Part, Rule, StatusPart, Text, Unique
+from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
 """Secrets of these names hold routers' configuration and issued tokens; a key must never share one."""
@@ -53,6 +53,13 @@ class TokenState(StrEnum):
     REVOKED = "Revoked"
 
 
+class OnStillUsed(StrEnum):
+    """What becomes of an old token that is still used at the end of its overlap."""
+
+    WAIT = "Wait"
+    REVOKE = "Revoke"
+
+
 class ConsumerKind(StrEnum):
     """Workloads that can be restarted for a new token."""
 
@@ -83,9 +90,12 @@ class Overlap(Part):
     """How long the old token lives after the new one is in use."""
 
     min: Annotated[timedelta, Within("0s", "30d")] = timedelta(minutes=10)
-    """At least this long, 0s to 30d."""
+    """At least this long, and until no request with it was seen for as long, 0s to 30d."""
     max: Annotated[timedelta, Within("1m", "90d")] = timedelta(hours=24)
-    """At most this long, 1m to 90d, even if the old token is still being used."""
+    """At most this long if it is not used, 1m to 90d: then also if routers could not be watched all the time."""
+    on_still_used: OnStillUsed = OnStillUsed.WAIT
+    """What to do if it is still used after max. Wait: it lives on, and condition OldTokenStillUsed says so. Revoke: it
+    is revoked all the same."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -112,18 +122,15 @@ class Rotation(Part):
     """A new token this often, 10m to 3650d, such as 30d. Default: never by time."""
     trigger: Annotated[str, Field(strict=True, max_length=253)] | None = None
     """Any change of this text rotates now, for example a date. At most 253 characters. Default: none."""
+    emergency: Flag = False
+    """true: a rotation by trigger revokes the old token at once, before programs have the new one. For a token that has
+    leaked."""
     overlap: Overlap = Overlap()
     """How long the old token lives after the new one is in use."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=32), Unique(("kind", "name"))] = ()
     """Workloads that are restarted one by one, and waited for, to take the new token. At most 32. Default: none."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            message="set rotation.every or rotation.trigger, or leave rotation out: without them nothing rotates",
-            cel="has(self.every) || has(self.trigger)",
-            holds=lambda rotation: rotation.every is not None or rotation.trigger is not None,
-        ),
-    )
+    rollout_timeout: Annotated[timedelta, Within("10s", "24h")] = timedelta(minutes=10)
+    """How long one workload may take to restart, 10s to 24h; then the rotation goes back to the old token."""
 
 
 class ScopedKeySpec(Part):
@@ -139,12 +146,13 @@ class ScopedKeySpec(Part):
     """When the key stops working, such as 2027-02-20T00:00:00Z; routers hold to it by themselves. Not together with
     lifetime. Default: never."""
     lifetime: Annotated[timedelta, Within("1m", "3650d")] | None = None
-    """How long each issued token works, counted from its issue, 1m to 3650d, such as 90d. Not together with expiresAt.
-    Default: for ever."""
+    """How long each issued token works, counted from its issue, 1m to 3650d, such as 90d. A new one replaces it when
+    two thirds of that are over. Not together with expiresAt. Default: for ever."""
     secret_name: SecretName | None = None
     """The Secret that the operator makes, with OPENAI_API_KEY and OPENAI_BASE_URL. Default: the key's name."""
-    rotation: Annotated[Rotation | None, NotYet()] = None
-    """When a new token replaces the old one. Default: never."""
+    rotation: Rotation | None = None
+    """When a new token replaces the old one, and how. Default: only when two thirds of its lifetime are over, if it has
+    one."""
     revoked: Flag = False
     """true: every token of this key is refused by every router at once."""
 
@@ -153,6 +161,14 @@ class ScopedKeySpec(Part):
             message="set expiresAt or lifetime, not both",
             cel="!(has(self.expiresAt) && has(self.lifetime))",
             holds=lambda spec: spec.expires_at is None or spec.lifetime is None,
+        ),
+        Rule(
+            field=".rotation",
+            message="set rotation.every or rotation.trigger, or leave rotation out: without them nothing rotates",
+            cel="!has(self.rotation) || has(self.rotation.every) || has(self.rotation.trigger) || has(self.lifetime)",
+            holds=lambda spec: (
+                not spec.rotation or bool(spec.rotation.every or spec.rotation.trigger is not None or spec.lifetime)
+            ),
         ),
         Rule(
             field=".rotation.every",
@@ -179,13 +195,25 @@ class TokenStatus(StatusPart):
     """When it was last used, to about a minute. Absent: never, or not observed."""
 
 
+class RevocationStatus(StatusPart):
+    """A token that every router was seen to refuse."""
+
+    token: Annotated[str, Field(strict=True, max_length=64)]
+    """Its id."""
+    asked_at: Time
+    """When the operator learnt that it must die."""
+    took_ms: Annotated[int, Whole(0, 2**53)]
+    """Milliseconds from then until the last router answered 401 to it."""
+
+
 class ScopedKeyStatus(StatusPart):
     """What became of the key."""
 
     observed_generation: Generation | None = None
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
-    """Accepted, ResolvedRefs, Programmed, Ready, and NotYetSupported, Reconciling or Stalled while they hold."""
+    """Accepted, ResolvedRefs, Programmed, Ready, and Rotating, RotationBlocked, RotationFailed, OldTokenStillUsed,
+    NotYetSupported, Reconciling or Stalled while they hold."""
     phase: KeyPhase | None = None
     """Where the key is in its life."""
     secret_name: SecretName | None = None
@@ -193,7 +221,9 @@ class ScopedKeyStatus(StatusPart):
     tokens: Annotated[tuple[TokenStatus, ...], Field(max_length=16), Unique(("id",))] = ()
     """Issued tokens that routers still know, newest first."""
     expires_at: Time | None = None
-    """When the newest token stops working. Absent: never."""
+    """When the token in use stops working. Absent: never."""
+    last_revocation: RevocationStatus | None = None
+    """How long it took, the last time that a token had to die at once. Absent: never yet."""
 
 
 def _secret_of(key: "ScopedKey") -> str:

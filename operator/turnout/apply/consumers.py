@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import Decision
 from turnout.decide.keys import KeyState
-from turnout.errors import ClusterError
+from turnout.errors import ClusterError, DeniedError
 from turnout.infra.consumer import consumer_secret
 from turnout.infra.kinds import SECRET
 from turnout.infra.labels import Json, is_ours
@@ -21,10 +21,13 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class HandOut:
-    """How far it came. done: nothing was left for later; unwritten: keys whose Secret was refused, and why."""
+    """How far it came. done: nothing was left for later; unwritten: keys whose Secret could not be written, and why;
+    denied: those of them for which that will not pass by itself.
+    """
 
     done: bool
-    unwritten: Mapping[str, str]
+    unwritten: Mapping[str, str] = field(default_factory=dict)
+    denied: Mapping[str, str] = field(default_factory=dict)
 
 
 async def hand_out(
@@ -43,18 +46,21 @@ async def hand_out(
     refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
     unwritten: dict[str, str] = {}
+    denied: dict[str, str] = {}
 
     async def write(state: KeyState) -> None:
         try:
             await _write(kube, applier, namespace, state, uids[state.name], find)
         except ClusterError as error:
             unwritten[state.name] = f"Secret '{state.secret_name}' cannot be written: {error}"
+            if isinstance(error, DeniedError):
+                denied[state.name] = unwritten[state.name]
 
     for start in range(0, len(ready), AT_ONCE):
         await asyncio.gather(*map(write, ready[start : start + AT_ONCE]))
         if interrupted() and start + AT_ONCE < len(ready):
-            return HandOut(False, unwritten)
-    return HandOut(True, unwritten)
+            return HandOut(False, unwritten, denied)
+    return HandOut(True, unwritten, denied)
 
 
 async def _write(kube: Kube, applier: Applier, namespace: str, state: KeyState, uid: str, find: Find) -> None:

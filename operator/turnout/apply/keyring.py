@@ -1,17 +1,19 @@
-"""Tokens: made here, kept in the Secret turnout-keyring, one entry per ScopedKey."""
+"""Tokens: made here, kept in the Secret turnout-keyring, one entry per ScopedKey with all that its rotation needs."""
 
-import json
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from turnout.api.scopedkey import TokenState
+from turnout.decide.build import Decision
 from turnout.decide.ir import canonical
-from turnout.decide.snapshot import Token
+from turnout.decide.issued import Issued, Token
+from turnout.decide.rotation import begin, is_emergency, revoke
 from turnout.errors import BrokenStateError
 from turnout.infra.labels import KEYRING, Json
 from turnout.infra.objects import decoded, secret
@@ -29,73 +31,76 @@ TOKEN_BYTES = 32
 ID_BYTES = 4
 """Random bytes of a token's public name, 8 hex digits."""
 
-Tokens = Mapping[str, tuple[Token, ...]]
+Keyring = Mapping[str, Issued]
+_ENTRY = TypeAdapter(Issued)
 
 
 def mint(owner: str | None, *, now: datetime) -> Token:
-    """A new token for the ScopedKey with that uid; now is aware UTC."""
-    return Token(secrets.token_hex(ID_BYTES), SecretStr(PREFIX + secrets.token_urlsafe(TOKEN_BYTES)), now, owner)
+    """A new token, Pending, for the ScopedKey with that uid; now is aware UTC."""
+    text = SecretStr(PREFIX + secrets.token_urlsafe(TOKEN_BYTES))
+    return Token(secrets.token_hex(ID_BYTES), text, now, owner, TokenState.PENDING)
 
 
-def changed(
-    tokens: Tokens, *, mint_for: Mapping[str, str | None], drop: Iterable[str], now: datetime
-) -> dict[str, tuple[Token, ...]]:
-    """The tokens without those of the dropped names, and with one more for each of mint_for (name → uid)."""
-    gone = set(drop)
-    result = {name: have for name, have in tokens.items() if name not in gone}
-    for name, owner in mint_for.items():
-        result[name] = (*result.get(name, ()), mint(owner, now=now))
+def changed(issued: Keyring, decision: Decision, *, now: datetime) -> dict[str, Issued]:
+    """The keyring as a decision wants it: without what is dropped, with new tokens where they are needed at once."""
+    result = {name: have for name, have in issued.items() if name not in decision.drop}
+    for name in decision.revoke:
+        if name in result:
+            result[name] = revoke(result[name], now=now)
+    for name, key in decision.mint.items():
+        have, token = result.get(name, Issued()), mint(key.metadata.uid, now=now)
+        if is_emergency(key, have):
+            result[name] = begin(key, have, token, emergency=True, now=now)
+        else:
+            trigger = key.spec.rotation.trigger if key.spec.rotation else None
+            result[name] = Issued((*have.tokens, token), trigger=trigger, revocation=have.revocation)
     return result
 
 
-def read(keyring: Mapping[str, Any] | None) -> dict[str, tuple[Token, ...]]:
-    """The tokens in the Secret turnout-keyring; none if there is none. Raises BrokenStateError."""
+def read(keyring: Mapping[str, Any] | None) -> dict[str, Issued]:
+    """What the Secret turnout-keyring holds; nothing if there is none. Raises BrokenStateError."""
     return {name: _read_entry(name, entry) for name, entry in decoded(keyring or {}).items()}
 
 
-def keyring_secret(namespace: str, tokens: Tokens) -> Json:
+def keyring_secret(namespace: str, issued: Keyring) -> Json:
     """The Secret turnout-keyring. Contains tokens."""
-    entries = {name: canonical({"tokens": [_entry(token) for token in have]}) for name, have in tokens.items()}
-    return secret(namespace, KEYRING, entries)
+    return secret(namespace, KEYRING, {name: canonical(_entry(have)) for name, have in issued.items()})
 
 
-async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, tokens: Tokens) -> None:
-    """Write the keyring, or delete it when no token is left.
+async def save(kube: "Kube", live: Mapping[str, Any] | None, namespace: str, issued: Keyring) -> None:
+    """Write the keyring, or delete it when nothing is left.
 
-    live: as the tokens were read from. Raises ConflictError if it has changed since: whoever did that knows tokens that
-    this would forget.
+    live: as it was read. Raises ConflictError if it has changed since: whoever did that knows tokens that this would
+    forget.
     """
-    if not tokens:
+    if not issued:
         if live is not None:
             await kube.delete(live)
         return
-    desired = stamped(keyring_secret(namespace, tokens))
+    desired = stamped(keyring_secret(namespace, issued))
     if live is not None:
         desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
     await kube.apply(desired)
 
 
-def _entry(token: Token) -> Json:
-    issued_at = token.issued_at.astimezone(UTC).isoformat(timespec="seconds")
-    entry = {"id": token.id, "token": token.token.get_secret_value(), "issuedAt": issued_at}
-    return entry if token.owner is None else {**entry, "owner": token.owner}
+def _entry(have: Issued) -> Json:
+    entry: Json = _ENTRY.dump_python(have, mode="json", exclude_defaults=True)
+    for token, kept in zip(have.tokens, entry.get("tokens", ()), strict=True):
+        kept["token"] = token.token.get_secret_value()
+    return entry
 
 
-def _read_entry(name: str, entry: bytes) -> tuple[Token, ...]:
+def _read_entry(name: str, entry: bytes) -> Issued:
     try:
-        return tuple(_token(**found) for found in json.loads(entry)["tokens"])
-    except (ValueError, TypeError, KeyError):
+        have = _ENTRY.validate_json(entry)
+    except ValidationError:
+        have = None
+    if have is None or not all(map(_is_ours, have.tokens)):
         # Not with the cause: it may quote a token.
-        raise BrokenStateError(f"Secret {KEYRING}: entry {name} is not what Turnout wrote") from None
+        raise BrokenStateError(f"Secret {KEYRING}: entry {name} is not what Turnout wrote")
+    return have
 
 
-def _token(
-    *,
-    id: str,  # noqa: A002  the names in the Secret
-    token: str,
-    issuedAt: str,  # noqa: N803
-    owner: str | None = None,
-) -> Token:
-    if not (re.fullmatch("[0-9a-f]+", id) and re.fullmatch("[!-~]{20,200}", token)):
-        raise ValueError("not a token")
-    return Token(id, SecretStr(token), datetime.fromisoformat(issuedAt).astimezone(UTC), owner)
+def _is_ours(token: Token) -> bool:
+    text = token.token.get_secret_value()
+    return bool(re.fullmatch("[0-9a-f]+", token.id) and re.fullmatch("[!-~]{20,200}", text))

@@ -130,6 +130,10 @@ class Kube:
         obj = {"kind": kind.name, "metadata": {"namespace": namespace, "name": name}}
         return await self._patch(obj, {"fieldManager": MANAGER}, body, MERGE)
 
+    async def patch_template(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
+        """Change a workload of the user's, which nobody watches."""
+        await self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, patch, MERGE)
+
     async def set_managed_fields(self, obj: Mapping[str, Any], managed_fields: list[Json]) -> Json:
         """Rewrite who owns which field. Raises ConflictError if the object has changed since."""
         version = obj["metadata"]["resourceVersion"]

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import click
 
+from turnout.apply.keyring import Keyring
 from turnout.cli.check import load
 from turnout.cli.types import address
+from turnout.decide.rotation import usable
 from turnout.errors import UsageError
 from turnout.local import files
 from turnout.local.checks import reference_mistakes
-from turnout.local.compiling import compile_manifests
+from turnout.local.compiling import Result, compile_manifests
 from turnout.local.directory import choose_namespace
 from turnout.local.envoy import base_url, ca_bundle
 from turnout.local.home import FOLDER, Home
@@ -62,16 +64,15 @@ def command(
 
 def _write(mine: list[Manifest], home: Home, running: Home, namespace: str, place: Place, listen: Address) -> str:
     """Write keys and xDS files; the version. running: the folder of `turnout run`, whose keys are the ones in use."""
-    result = compile_manifests(
-        mine,
-        namespace,
-        tokens={**home.tokens(), **running.tokens()},
-        generations={},
-        previous=None,
-        place=place,
-        now=datetime.now(UTC),
-    )
-    home.save_tokens(namespace, result.tokens)
+    now = datetime.now(UTC)
+
+    def compiled(issued: Keyring) -> Result:
+        return compile_manifests(mine, namespace, issued=issued, generations={}, previous=None, place=place, now=now)
+
+    first = compiled({**home.issued(), **running.issued()})
+    # No router can be asked whether it accepts new tokens: the one that these files are for will.
+    result = compiled({name: usable(have, now=now) for name, have in first.issued.items()})
+    home.save_issued(namespace, result.issued)
     files.swap(home.path / "xds", result.compiled.files.version, result.compiled.files.data)
     home.hand_out(namespace, result.compiled.decision.keys, base_url(listen))
     return result.compiled.files.version

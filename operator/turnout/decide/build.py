@@ -12,10 +12,11 @@ from datetime import datetime
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey, unsupported
 from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
-from turnout.decide.keys import KeyState, key_state, own_tokens, router_keys, secret_name, tokens_to_drop
+from turnout.decide.issued import Issued
+from turnout.decide.keys import KeyState, key_state, router_keys, secret_name, to_drop, to_revoke
 from turnout.decide.rollouts import rollout_problem
 from turnout.decide.snapshot import Snapshot
-from turnout.decide.verdict import Finding, Phase, Reason, Verdict
+from turnout.decide.verdict import Finding, Reason, Verdict
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,22 @@ class Decision:
         router: what the routers shall run.
         verdicts: one for every object, sorted by kind and name.
         keys: one for every ScopedKey that parses.
-        mint: ScopedKeys that need a token, with their uid: issue one, keep it, decide again.
+        mint: ScopedKeys that need a token at once: issue one, keep it, decide again.
+        revoke: names whose tokens are to be marked as revoked.
         drop: names whose tokens are to be deleted for good, before any is issued.
     """
 
     router: Router
     verdicts: tuple[Verdict, ...]
     keys: tuple[KeyState, ...]
-    mint: Mapping[str, str | None]
+    mint: Mapping[str, ScopedKey]
+    revoke: tuple[str, ...]
     drop: tuple[str, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be issued, revoked or dropped before it is done."""
+        return not (self.mint or self.revoke or self.drop)
 
     @property
     def wants_router(self) -> bool:
@@ -57,14 +65,15 @@ def decide(
     verdicts += [_rollout(r, snapshot) for r in snapshot.rollouts]
     verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
     kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
-    uids = {k.metadata.name: k.metadata.uid for k in snapshot.keys}
+    specs = {k.metadata.name: k for k in snapshot.keys}
     refused = {v.name for v in key_verdicts if v.problem}
     return Decision(
         router=Router(namespace=snapshot.namespace, groups=tuple(groups), keys=tuple(keys)),
         verdicts=tuple(sorted(verdicts, key=lambda v: (v.kind, v.name))),
         keys=tuple(sorted(states, key=lambda s: s.name)),
-        mint={s.name: uids[s.name] for s in states if s.phase is Phase.PENDING and s.name not in refused},
-        drop=tokens_to_drop(snapshot.keys, snapshot.tokens, kept),
+        mint={s.name: specs[s.name] for s in states if s.mint and s.name not in refused},
+        revoke=to_revoke(snapshot.keys, snapshot.issued),
+        drop=to_drop(snapshot.keys, snapshot.issued, kept),
     )
 
 
@@ -107,18 +116,19 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     owners: dict[str, str] = {}
     taken: set[str] = set()
     groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
-    issued = {k.metadata.name: own_tokens(k, snapshot.tokens.get(k.metadata.name, ())) for k in snapshot.keys}
+    issued = {k.metadata.name: snapshot.issued.get(k.metadata.name, Issued()).of(k.metadata.uid) for k in snapshot.keys}
     # Who has a token came first, and has its Secret: a newcomer of the same secretName must not take it away.
-    for key in sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name], k.metadata.name)):
-        tokens = issued[key.metadata.name]
+    for key in sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name].tokens, k.metadata.name)):
+        have = issued[key.metadata.name]
         # A keyring edited by hand may give two keys one token, which Envoy would refuse with everything else.
-        state = key_state(key, tuple(t for t in tokens if t.token.get_secret_value() not in taken), now=now)
-        taken |= {t.token.get_secret_value() for t in tokens}
+        own = have.with_tokens(t for t in have.tokens if t.token.get_secret_value() not in taken)
+        state = key_state(key, own, now=now)
+        taken |= {t.token.get_secret_value() for t in have.tokens}
         owner = owners.setdefault(state.secret_name, key.metadata.name)
         problem = _secret_conflict(key, owner, snapshot.foreign_secrets)
         keys += router_keys(key, state)
         states.append(state)
-        stale = problem is not None and state.token is not None
+        stale = problem is not None and bool(state.issued.known)
         verdicts.append(_verdict(key, problem, stale=stale, unresolved=_unknown_groups(key, groups)))
     names = {i.name for i in snapshot.invalid if i.kind == "ScopedKey"}
     keys += [k for k in last.keys if k.name in names]

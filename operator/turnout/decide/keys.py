@@ -1,12 +1,14 @@
-"""ScopedKeys and their tokens → the keys that routers know, and what is to be issued or dropped. Pure."""
+"""ScopedKeys and what was issued for them → the keys that routers know, and what is to be issued or dropped. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from turnout.api import ScopedKey
+from turnout.api.scopedkey import TokenState
 from turnout.decide.ir import Key
-from turnout.decide.snapshot import Token
+from turnout.decide.issued import Issued, Token
+from turnout.decide.rotation import is_emergency
 from turnout.decide.verdict import Phase
 
 
@@ -15,34 +17,45 @@ class KeyState:
     """One ScopedKey as decided.
 
     Attributes:
+        key: as the user wrote it.
         secret_name: the Secret that programs read the token from.
         expires_at: when the token dies, aware UTC; None: never, or not issued yet.
-        token: the one to hand out; None: not issued yet, or dead.
+        token: the one to hand out; None: none is proven yet, or all are dead.
+        issued: all tokens that were issued for this very object, and how their rotation stands.
+        mint: it needs a token now: its first, or one in place of those that an emergency kills.
     """
 
+    key: ScopedKey
     name: str
     secret_name: str
     phase: Phase
     expires_at: datetime | None
     token: Token | None
+    issued: Issued
+    mint: bool = False
 
 
-def key_state(key: ScopedKey, tokens: tuple[Token, ...], *, now: datetime) -> KeyState:
-    """Where a ScopedKey stands at now (aware UTC)."""
-    token = tokens[-1] if tokens else None
-    expires_at = expiry(key, token)
+def key_state(key: ScopedKey, issued: Issued, *, now: datetime) -> KeyState:
+    """Where a ScopedKey stands at now (aware UTC). issued: for this very object."""
+    token = issued.current
+    expires_at = expiry(key, token or next(reversed(issued.known), None))
+    mint = False
     if key.spec.revoked:
         phase, token = Phase.REVOKED, None
-    elif expires_at is not None and expires_at <= now:
+    elif key.spec.expires_at is not None and key.spec.expires_at <= now:
         phase, token = Phase.EXPIRED, None
     else:
-        phase = Phase.ACTIVE if token else Phase.PENDING
-    return KeyState(key.metadata.name, secret_name(key), phase, expires_at, token)
+        mint = not issued.known or is_emergency(key, issued)
+        phase = _living(issued, expires_at, now)
+    return KeyState(key, key.metadata.name, secret_name(key), phase, expires_at, token, issued, mint)
 
 
-def own_tokens(key: ScopedKey, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """Those of the tokens under a key's name that were issued for this very object."""
-    return tuple(t for t in tokens if t.owner == key.metadata.uid)
+def _living(issued: Issued, expires_at: datetime | None, now: datetime) -> Phase:
+    if issued.current is None:
+        return Phase.ROTATING if issued.rotation else Phase.PENDING
+    if expires_at is not None and expires_at <= now:
+        return Phase.EXPIRED  # its lifetime is over, and it could not be replaced in time; it still will be
+    return Phase.ROTATING if issued.rotation else Phase.ACTIVE
 
 
 def secret_name(key: ScopedKey) -> str:
@@ -60,36 +73,47 @@ def expiry(key: ScopedKey, token: Token | None) -> datetime | None:
 
 
 def router_keys(key: ScopedKey, state: KeyState) -> tuple[Key, ...]:
-    """The key as routers know it: nothing for a dead one. A living one carries its expiry; the router enforces it."""
-    if state.token is None:
+    """The key as routers know it, once for each token that they accept: nothing for a dead one. Each carries its
+    expiry, which the router enforces.
+    """
+    if state.phase is Phase.REVOKED or (state.phase is Phase.EXPIRED and key.spec.expires_at is not None):
         return ()
-    return (
+    return tuple(
         Key(
             name=key.metadata.name,
-            token_id=state.token.id,
-            token=state.token.token,
+            token_id=token.id,
+            token=token.token,
             scopes=tuple(sorted(key.spec.scopes)),
             groups=tuple(sorted(key.spec.model_groups)),
             requests_per_minute=key.spec.limits.requests_per_minute if key.spec.limits else None,
             tokens_per_minute=key.spec.limits.tokens_per_minute if key.spec.limits else None,
-            expires_at_ms=int(state.expires_at.timestamp() * 1000) if state.expires_at else None,
-        ),
+            expires_at_ms=int(expires_at.timestamp() * 1000) if expires_at else None,
+        )
+        for token in state.issued.known
+        for expires_at in (expiry(key, token),)
     )
 
 
-def tokens_to_drop(
-    keys: tuple[ScopedKey, ...], tokens: Mapping[str, tuple[Token, ...]], kept: frozenset[str]
-) -> tuple[str, ...]:
-    """Names in the keyring whose tokens must go: the key is deleted, revoked (if it comes back, with a new token), or
-    another object of the same name.
+def to_revoke(keys: tuple[ScopedKey, ...], issued: Mapping[str, Issued]) -> tuple[str, ...]:
+    """Names of revoked keys that still have tokens which are not: they are to be marked so, and proven dead."""
+    names = (k.metadata.name for k in keys if k.spec.revoked)
+    return tuple(sorted(name for name in names if any(_lives(t) for t in issued.get(name, Issued()).tokens)))
+
+
+def to_drop(keys: tuple[ScopedKey, ...], issued: Mapping[str, Issued], kept: frozenset[str]) -> tuple[str, ...]:
+    """Names in the keyring that must go: the key is deleted, or another object of the same name.
 
     kept: keys that exist but do not parse; what they have stays.
     """
-    alive = {k.metadata.name: k for k in keys if not k.spec.revoked}
+    owners = {k.metadata.name: k.metadata.uid for k in keys}
     return tuple(
         sorted(
             name
-            for name, have in tokens.items()
-            if name not in kept and (name not in alive or len(own_tokens(alive[name], have)) < len(have))
+            for name, have in issued.items()
+            if name not in kept and (name not in owners or have.of(owners[name]) != have)
         )
     )
+
+
+def _lives(token: Token) -> bool:
+    return token.state is not TokenState.REVOKED

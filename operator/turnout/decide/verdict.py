@@ -28,10 +28,11 @@ class Reason(StrEnum):
 
 
 class Phase(StrEnum):
-    """Life of a ScopedKey as decide sees it. Rotating comes with rotation."""
+    """Life of a ScopedKey as decide sees it."""
 
     PENDING = "Pending"
     ACTIVE = "Active"
+    ROTATING = "Rotating"
     EXPIRED = "Expired"
     REVOKED = "Revoked"
 

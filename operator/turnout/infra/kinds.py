@@ -45,6 +45,9 @@ SERVICE = Kind("v1", "Service", "services", ours=True)
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", ours=True)
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", ours=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", ours=True)
+STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
+DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
+"""The last two, like users' Deployments, are looked at only while a key that they use rotates."""
 
 RESOURCES = (MODEL_GROUP, SCOPED_KEY, CANARY_ROLLOUT)
 """What users write."""

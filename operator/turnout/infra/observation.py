@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from turnout.api.modelgroup_status import CircuitState
+from turnout.decide.facts import Uses
 
 SUBSCRIPTIONS = 6
 """Files of a router that have a version of their own: xds.render.Files."""
@@ -142,10 +143,12 @@ class Observation:
     Attributes:
         lanes: of every router, so a lane may be there several times. None: not looked yet.
         figures: by group; a group that is missing had no traffic. None: not watched for long enough to tell.
+        uses: which tokens were used.
     """
 
     lanes: tuple[LaneState, ...] | None = None
     figures: Mapping[str, GroupFigures] | None = None
+    uses: Uses = field(default_factory=Uses)
 
     @cached_property
     def by_lane(self) -> Mapping[str, Sequence[LaneState]]:

@@ -13,9 +13,13 @@ from turnout.decide.keys import KeyState
 from turnout.decide.verdict import Phase, Verdict
 from turnout.infra import conditions
 from turnout.infra.conditions import Condition, fails, holds
+from turnout.infra.key_status import rotation_conditions, token_statuses
 from turnout.infra.labels import Json
 from turnout.infra.model_status import QUOTING, model_statuses, provider_conditions
 from turnout.infra.observation import Observation, Programmed
+
+RENEWED = {*QUOTING, ConditionType.OLD_TOKEN_STILL_USED}
+"""Conditions whose message holds figures, or what a provider says now."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Moment:
         url: OPENAI_BASE_URL of the routers.
         now: aware UTC; only for lastTransitionTime.
         unwritten: keys whose Secret could not be written, and why.
+        blocked: keys whose rotation cannot begin, and why.
     """
 
     decision: Decision
@@ -36,6 +41,7 @@ class Moment:
     url: str
     now: datetime
     unwritten: Mapping[str, str] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
 
 def object_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old: Mapping[str, Any]) -> Json:
@@ -81,17 +87,13 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(_programmed_key(verdict, state, moment.progress))
     found += _ready_key(verdict, state, found, moment.unwritten.get(verdict.name))
+    if state is not None:
+        found += rotation_conditions(state, moment.blocked.get(verdict.name, ""), moment.seen.uses, moment.now)
     status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
     if state is None:
         return status
-    phase = state.phase
-    if phase is Phase.ACTIVE and not moment.progress.done and old.get("phase") != Phase.ACTIVE:
-        phase = Phase.PENDING  # issued, but not yet known to every router, so not handed out
-    status |= {"phase": phase.value, "secretName": state.secret_name, "tokens": []}
-    if state.token is not None:
-        issued_at = format_time(state.token.issued_at)
-        token_state = "Pending" if phase is Phase.PENDING else "Active"
-        status["tokens"] = [{"id": state.token.id, "state": token_state, "issuedAt": issued_at}]
+    status |= {"phase": state.phase.value, "secretName": state.secret_name}
+    status |= token_statuses(state, moment.seen.uses, old)
     return {**status, "expiresAt": format_time(state.expires_at)} if state.expires_at else status
 
 
@@ -121,10 +123,11 @@ def presses(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _pressing(status: Mapping[str, Any]) -> Json:
     models = [{name: m[name] for name in ("name", "circuit") if name in m} for m in status.get("models") or ()]
     found = [
-        {name: value for name, value in c.items() if name != "message" or c["type"] not in QUOTING}
+        {name: value for name, value in c.items() if name != "message" or c["type"] not in RENEWED}
         for c in status.get("conditions") or ()
     ]
-    return {**status, "fallbackShare": None, "models": models, "conditions": found}
+    tokens = [{n: value for n, value in token.items() if n != "lastUsedAt"} for token in status.get("tokens") or ()]
+    return {**status, "fallbackShare": None, "models": models, "conditions": found, "tokens": tokens}
 
 
 def _ordered(status: Mapping[str, Any]) -> Json:
@@ -147,7 +150,7 @@ def _programmed_key(verdict: Verdict, state: KeyState | None, progress: Programm
         return found
     if state.phase is Phase.PENDING:
         return fails(ConditionType.PROGRAMMED, "Pending", "Its token is being issued.")
-    if state.phase is Phase.ACTIVE:
+    if state.phase in {Phase.ACTIVE, Phase.ROTATING}:
         return found
     return holds(ConditionType.PROGRAMMED, found.reason, "Every ready router refuses it.")
 

@@ -1,6 +1,6 @@
 """Manifests and tokens → snapshot, decision and files, with a token for every key that needs one. No I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,29 +8,27 @@ from turnout.api.problems import KINDS
 from turnout.apply import keyring
 from turnout.decide.ir import Router
 from turnout.decide.quarantine import Quarantine
-from turnout.decide.snapshot import Snapshot, Token
+from turnout.decide.snapshot import Snapshot
 from turnout.local.directory import Generations, snapshot
 from turnout.local.manifests import Manifest
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import Place
 
-Tokens = Mapping[str, tuple[Token, ...]]
-
 
 @dataclass(frozen=True)
 class Result:
-    """What came out; tokens: those to keep, before anything is done with the rest."""
+    """What came out; issued: to be kept before anything is done with the rest."""
 
     state: Snapshot
     compiled: Compiled
-    tokens: Tokens
+    issued: keyring.Keyring
 
 
 def compile_manifests(
     manifests: Iterable[Manifest],
     namespace: str,
     *,
-    tokens: Tokens,
+    issued: keyring.Keyring,
     generations: Generations,
     previous: Router | None,
     place: Place,
@@ -44,13 +42,13 @@ def compile_manifests(
     """
     chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
-        state = snapshot(chosen, namespace, tokens=tokens, generations=generations)
+        state = snapshot(chosen, namespace, issued=issued, generations=generations)
         compiled = compile_namespace(state, previous, now=now, place=place)
         if quarantine is not None:
             quarantine.review(compiled.decision.router)
             if quarantine.reasons:
                 compiled = compile_namespace(quarantine.apply(state), previous, now=now, place=place)
         decision = compiled.decision
-        if not (decision.mint or decision.drop):
-            return Result(state, compiled, tokens)
-        tokens = keyring.changed(tokens, mint_for=decision.mint, drop=decision.drop, now=now)
+        if decision.is_settled:
+            return Result(state, compiled, issued)
+        issued = keyring.changed(issued, decision, now=now)

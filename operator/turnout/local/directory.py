@@ -8,7 +8,8 @@ from pathlib import Path
 
 from turnout.api import CanaryRollout, ModelGroup, Resource, ScopedKey
 from turnout.api.problems import KINDS, problems
-from turnout.decide.snapshot import Invalid, Snapshot, Token
+from turnout.decide.issued import Issued
+from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.errors import UsageError
 from turnout.infra.labels import RESERVED
 from turnout.local.documents import Mistake, read
@@ -100,7 +101,7 @@ def snapshot(
     manifests: Iterable[Manifest],
     namespace: str,
     *,
-    tokens: Mapping[str, tuple[Token, ...]],
+    issued: Mapping[str, Issued],
     generations: Generations,
 ) -> Snapshot:
     """What decide looks at. manifests: those of the namespace."""
@@ -113,7 +114,7 @@ def snapshot(
         keys=tuple(r for r in resources if isinstance(r, ScopedKey)),
         rollouts=tuple(r for r in resources if isinstance(r, CanaryRollout)),
         secrets={name: data for name, data in secrets.items() if name not in RESERVED},
-        tokens=tokens,
+        issued=issued,
         invalid=tuple(Invalid(m.kind, m.name, _reason(m)) for m in chosen if m.kind in KINDS and not m.valid),
         foreign_secrets=frozenset(secrets) | RESERVED,
     )
@@ -123,7 +124,15 @@ def _parsed(manifest: Manifest, namespace: str, generations: Generations) -> Res
     raw = {key: value for key, value in manifest.document.value.items() if key != "status"}
     generation = generations.get((manifest.kind, manifest.name), 1)
     raw["metadata"] = {"name": manifest.name, "namespace": namespace, "generation": generation}
-    return KINDS[manifest.kind].parse(raw)
+    return _without_consumers(KINDS[manifest.kind].parse(raw))
+
+
+def _without_consumers(resource: Resource) -> Resource:
+    """A key as it is on one machine, where there are no workloads to restart."""
+    if not isinstance(resource, ScopedKey) or resource.spec.rotation is None:
+        return resource
+    rotation = resource.spec.rotation.model_copy(update={"consumers": ()})
+    return resource.model_copy(update={"spec": resource.spec.model_copy(update={"rotation": rotation})})
 
 
 def _reason(manifest: Manifest) -> str:

@@ -13,22 +13,24 @@ from pathlib import Path
 import httpx
 
 from turnout.api.problems import KINDS
+from turnout.apply.keyring import Keyring
 from turnout.decide.build import Decision
+from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
-from turnout.decide.verdict import Phase
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
 from turnout.infra.status import Moment
 from turnout.local import files
 from turnout.local.checks import findings, objects
-from turnout.local.compiling import Tokens, compile_manifests
+from turnout.local.compiling import compile_manifests
 from turnout.local.documents import Mistake
 from turnout.local.envoy import Envoy
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest
+from turnout.local.rotator import due_at, moved
 from turnout.local.statuses import write_statuses
 from turnout.observe.scrape import read_config
 from turnout.xds.compile import Compiled
@@ -60,7 +62,7 @@ class Engine:
         self._home = home
         self._envoy = envoy
         self._http = http
-        self._tokens: Tokens = home.tokens()
+        self._issued: Keyring = home.issued()
         self._published: Files | None = None
         self._previous = home.last_good(settings.namespace)
         self._manifests: list[Manifest] = []
@@ -68,6 +70,7 @@ class Engine:
         self._decision: Decision | None = None
         self._progress = Programmed("", 0, 0)
         self._quarantine = Quarantine()
+        self._due_at: datetime | None = None
         self._refused = False
         self._refusals: Mapping[str, int] = {}
 
@@ -75,6 +78,11 @@ class Engine:
     def router(self) -> Router:
         """What Envoy runs."""
         return self._previous or Router(namespace=self._settings.namespace)
+
+    @property
+    def version(self) -> str:
+        """The version that Envoy runs; empty before the first."""
+        return self._published.version if self._published else ""
 
     def compile(self, manifests: Iterable[Manifest]) -> Compiled:
         """Decide and render. Tokens are kept before they are used."""
@@ -85,16 +93,14 @@ class Engine:
         result = compile_manifests(
             self._manifests,
             self._settings.namespace,
-            tokens=self._tokens,
+            issued=self._issued,
             generations=generations,
             previous=self._previous,
             place=self._settings.place,
             now=datetime.now(UTC),
             quarantine=self._quarantine,
         )
-        if result.tokens != self._tokens:
-            self._home.save_tokens(self._settings.namespace, result.tokens)
-            self._tokens = result.tokens
+        self._keep(result.issued)
         self._state = result.state
         return result.compiled
 
@@ -146,11 +152,23 @@ class Engine:
         why = self._progress.rejection
         return self._refused and why is not None and self._quarantine.add(compiled.decision.router, self._previous, why)
 
-    def expired(self) -> bool:
-        """Whether a key has died since it was decided about: the router refuses it by itself, but its files stay."""
-        keys = self._decision.keys if self._decision else ()
-        now = datetime.now(UTC)
-        return any(k.phase is Phase.ACTIVE and k.expires_at is not None and k.expires_at <= now for k in keys)
+    async def rotate(self, uses: Uses) -> bool:
+        """Take keys in motion one step on, if Envoy runs what it shall; whether that calls for compiling again."""
+        if self._decision is None or not self._progress.done:
+            return False
+        changed = await moved(self._http, self._settings.url, self._decision, uses)
+        self._keep({**self._issued, **changed})
+        self._due_at = due_at(self._decision, datetime.now(UTC))
+        return bool(changed)
+
+    def due(self) -> bool:
+        """Whether a key is to be looked at by now: it has died, or is in motion, or its rotation is due."""
+        return self._due_at is not None and self._due_at <= datetime.now(UTC)
+
+    def _keep(self, issued: Keyring) -> None:
+        if issued != self._issued:
+            self._home.save_issued(self._settings.namespace, issued)
+            self._issued = issued
 
     def write_statuses(self, seen: Observation) -> None:
         """Bring DIR/.turnout/status up to date."""

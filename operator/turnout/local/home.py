@@ -23,8 +23,8 @@ import yaml
 from turnout.api import API_VERSION
 from turnout.apply import keyring
 from turnout.decide.ir import Router, dump, load
+from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState
-from turnout.decide.snapshot import Token
 from turnout.errors import BrokenStateError, UsageError
 from turnout.infra.kinds import RESOURCES
 from turnout.infra.labels import Json
@@ -94,8 +94,8 @@ class Home:
         files.write(path, filter_module())
         return path
 
-    def tokens(self) -> dict[str, tuple[Token, ...]]:
-        """The tokens that were issued. Raises UsageError if the file is not what was written."""
+    def issued(self) -> dict[str, Issued]:
+        """What was issued. Raises UsageError if the file is not what was written."""
         path = self.path / "keyring.json"
         try:
             return keyring.read(json.loads(path.read_bytes()))
@@ -104,9 +104,9 @@ class Home:
         except (BrokenStateError, ValueError, AttributeError, TypeError, OSError):
             raise UsageError(f"{path} cannot be read; move it away, and new keys are issued") from None
 
-    def save_tokens(self, namespace: str, tokens: keyring.Tokens) -> None:
-        """Keep the tokens."""
-        document = keyring.keyring_secret(namespace, tokens)
+    def save_issued(self, namespace: str, issued: keyring.Keyring) -> None:
+        """Keep what was issued."""
+        document = keyring.keyring_secret(namespace, issued)
         files.write(self.path / "keyring.json", json.dumps(document, indent=1).encode())
 
     def last_good(self, namespace: str) -> Router | None:

@@ -142,6 +142,8 @@ class Session:
         progress = await self._engine.publish(compiled)
         if not progress.done:
             raise UsageError(f"Envoy refuses the configuration: {progress.rejection}")
+        while await self._engine.rotate(self._watcher.uses):  # until every new token is proven and handed out
+            self._engine.adopt(self._engine.compile(self._mine(self._found)))
         self._write_statuses()
         self._tell_mistakes(self._found, compiled)
         await self._watcher.look(self.router)
@@ -169,17 +171,24 @@ class Session:
                 log.exception("the change could not be applied: a bug")
 
     async def _apply(self, found: Manifests) -> None:
-        start = asyncio.get_running_loop().time()
+        start, before = asyncio.get_running_loop().time(), self._engine.version
         mine = self._mine(found)
-        for _ in range(1 + sum(manifest.kind == "ModelGroup" for manifest in mine)):
-            compiled = self._engine.compile(mine)
-            self._tell_mistakes(found, compiled)
-            await self._adjust_fakes(compiled)
-            if not await self._refused(compiled, start):
+        while True:
+            for _ in range(1 + sum(manifest.kind == "ModelGroup" for manifest in mine)):
+                compiled = self._engine.compile(mine)
+                self._tell_mistakes(found, compiled)
+                await self._adjust_fakes(compiled)
+                if not await self._refused(compiled):
+                    break
+            if not await self._engine.rotate(self._watcher.uses):
                 break
+        if self._engine.version != before:
+            took, router = asyncio.get_running_loop().time() - start, self.router
+            keys = len({key.name for key in router.keys})
+            log.info("applied in %.2f s: %s, %s", took, _count(len(router.groups), "group"), _count(keys, "key"))
         self._write_statuses()
 
-    async def _refused(self, compiled: Compiled, start: float) -> bool:
+    async def _refused(self, compiled: Compiled) -> bool:
         """Have Envoy run it. True if Envoy refuses a group, without whose change everything is to be compiled again."""
         if self._engine.runs(compiled):
             self._engine.adopt(compiled)
@@ -189,11 +198,6 @@ class Session:
             if self._engine.hold(compiled):
                 return True
             log.error("Envoy refuses the change, the last good one stays: %s", progress.rejection)
-            return False
-        took = asyncio.get_running_loop().time() - start
-        router = compiled.decision.router
-        keys = len({key.name for key in router.keys})
-        log.info("applied in %.2f s: %s, %s", took, _count(len(router.groups), "group"), _count(keys, "key"))
         return False
 
     async def _adjust_fakes(self, compiled: Compiled) -> None:
@@ -225,7 +229,7 @@ class Session:
     async def _watch(self) -> None:
         while True:
             await self._watcher.look(self.router)
-            if self._engine.expired():
+            if self._engine.due():
                 await self._take_up()
             await asyncio.sleep(LOOK_S)
 

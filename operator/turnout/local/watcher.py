@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 
+from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
 from turnout.errors import ScrapeError
 from turnout.infra.observation import LaneState, Observation, Refusal
 from turnout.local.figures import Figures, GroupRow
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import read_lanes, read_metrics
+from turnout.observe.uses import UseBook
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ SUMMARY_S = 10.0
 
 
 class Watcher:
-    """Looks at one Envoy. rows is what it saw last."""
+    """Looks at one Envoy. rows and uses are what it saw last."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, write_statuses: Callable[[Observation], None]) -> None:
         """url: the status listener."""
@@ -33,23 +36,28 @@ class Watcher:
         self._write_statuses = write_statuses
         self._figures = Figures()
         self._sampler = Sampler()
+        self._book = UseBook()
         self._lanes: tuple[LaneState, ...] = ()
         self._written_at = 0.0
         self._said: dict[str, GroupRow] = {}
         self._said_at = 0.0
         self.rows: list[GroupRow] = []
+        self.uses = Uses()
 
     async def look(self, router: Router) -> None:
         """Look once. An Envoy that does not answer is looked at again the next time."""
-        now = asyncio.get_running_loop().time()
+        now, began = asyncio.get_running_loop().time(), datetime.now(UTC)
         try:
             lanes = await read_lanes(self._http, self._url)
             samples = await read_metrics(self._http, self._url)
         except ScrapeError as error:
             log.debug("%s", error)
+            self.uses = self._book.uses(["envoy"], began)
             return
         self._figures.add(samples, now)
         self._sampler.add("envoy", samples, now)
+        self._book.add("envoy", samples, began)
+        self.uses = self._book.uses(["envoy"], began)
         self._tell_changes(router, lanes)
         before, self._lanes = Observation(self._lanes), lanes
         seen = self.seen(now)
@@ -63,7 +71,7 @@ class Watcher:
 
     def seen(self, now: float) -> Observation:
         """The last look, for statuses; now: seconds of the loop's clock."""
-        return Observation(self._lanes, self._sampler.figures(now))
+        return Observation(self._lanes, self._sampler.figures(now), self.uses)
 
     def _tell_changes(self, router: Router, lanes: tuple[LaneState, ...]) -> None:
         before = {state.lane: state for state in self._lanes}

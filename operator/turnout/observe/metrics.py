@@ -22,6 +22,12 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self.revocation = Histogram(
+            "turnout_revocation_seconds",
+            "Time from when the operator learnt that a token must die until every router was seen to refuse it.",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self.errors = Counter(
             "turnout_reconcile_errors", "Runs that failed and are tried again.", ["namespace"], registry=self.registry
         )

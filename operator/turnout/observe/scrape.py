@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from turnout.api.modelgroup_status import CircuitState
 from turnout.errors import ScrapeError
 from turnout.infra.observation import ConfigState, LaneState, Refusal
-from turnout.infra.pod import STATUS_PORT
+from turnout.infra.pod import PORT, STATUS_PORT
 from turnout.infra.pods import RouterPod
 
 CONFIG_STATS = "/stats?format=json&filter=%5C.(version_text|update_rejected)$"
@@ -30,8 +30,12 @@ def client() -> httpx.AsyncClient:
 
 def base_url(pod: RouterPod) -> str:
     """Where a pod's status listener is."""
-    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-    return f"http://{host}:{STATUS_PORT}"
+    return f"http://{_host(pod)}:{STATUS_PORT}"
+
+
+def openai_url(pod: RouterPod) -> str:
+    """The OPENAI_BASE_URL of a pod itself."""
+    return f"http://{_host(pod)}:{PORT}/v1"
 
 
 async def read_config(http: httpx.AsyncClient, url: str) -> ConfigState:
@@ -73,6 +77,10 @@ async def _get(http: httpx.AsyncClient, url: str) -> str:
     except httpx.HTTPError as error:
         raise ScrapeError(f"{url}: {type(error).__name__}") from error
     return answer.text
+
+
+def _host(pod: RouterPod) -> str:
+    return f"[{pod.ip}]" if ":" in pod.ip else pod.ip
 
 
 def _ending(stats: Mapping[str, Any], suffix: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 
@@ -11,6 +12,7 @@ from turnout.infra.observation import LaneState, Observation
 from turnout.infra.pods import RouterPod
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import base_url, read_lanes, read_metrics
+from turnout.observe.uses import UseBook
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class RouterWatcher:
         self._observe = observe
         self._every_s = every_s
         self._sampler = Sampler()
+        self._uses = UseBook()
         self._lanes: dict[str, tuple[LaneState, ...]] = {}
 
     async def run(self) -> None:
@@ -46,14 +49,15 @@ class RouterWatcher:
 
     async def look(self) -> None:
         """Look once."""
-        pods = self._pods()
+        pods, began = self._pods(), datetime.now(UTC)
         await asyncio.gather(*map(self._read_lanes, pods), *map(self._sample, pods))
         lives = {pod.life for pod in pods}
         self._lanes = {life: states for life, states in self._lanes.items() if life in lives}
         self._sampler.keep(lives)
         lanes = [state for states in self._lanes.values() for state in states]
         figures = self._sampler.figures(asyncio.get_running_loop().time())
-        self._observe(Observation(tuple(sorted(lanes, key=lambda state: state.lane)), figures))
+        uses = self._uses.uses(lives, began)
+        self._observe(Observation(tuple(sorted(lanes, key=lambda state: state.lane)), figures, uses))
 
     async def _read_lanes(self, pod: RouterPod) -> None:
         try:
@@ -68,3 +72,4 @@ class RouterWatcher:
             log.debug("%s", error)
             return
         self._sampler.add(pod.life, samples, asyncio.get_running_loop().time())
+        self._uses.add(pod.life, samples, datetime.now(UTC))

@@ -40,7 +40,7 @@ class Gatherer:
             keys=keys,
             rollouts=rollouts,
             secrets={name: decoded(obj) for name, obj in secrets.items() if name not in RESERVED},
-            tokens=keyring.read(secrets.get(KEYRING)),
+            issued=keyring.read(secrets.get(KEYRING)),
             invalid=(*bad_groups, *bad_keys, *bad_rollouts),
             foreign_secrets=frozenset(foreign) | RESERVED,
         )

@@ -26,13 +26,14 @@ RETRY_S = 5.0
 @dataclass(frozen=True)
 class Outcome:
     """A decision and how far it came. refused: groups that a router refused, with its words; unwritten: keys whose
-    Secret the API server refused, with its words.
+    Secret the API server refused, with its words; blocked: keys whose rotation cannot begin, and why.
     """
 
     decision: Decision
     progress: Programmed
     refused: Mapping[str, str]
     unwritten: Mapping[str, str] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reporter:
@@ -46,6 +47,11 @@ class Reporter:
         self._seen = Observation()
         self._written = Observation()
         self._figures_at = float("-inf")
+
+    @property
+    def seen(self) -> Observation:
+        """The last look at the routers."""
+        return self._seen
 
     def report(self, outcome: Outcome) -> None:
         """The worker is done."""
@@ -95,8 +101,16 @@ class Reporter:
     def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
         assert self._outcome is not None  # noqa: S101  only called with one
         outcome = self._outcome
-        url, unwritten = service_url(self._namespace), outcome.unwritten
-        moment = Moment(outcome.decision, outcome.progress, outcome.refused, seen, url, now(), unwritten)
+        moment = Moment(
+            outcome.decision,
+            outcome.progress,
+            outcome.refused,
+            seen,
+            service_url(self._namespace),
+            now(),
+            outcome.unwritten,
+            outcome.blocked,
+        )
         if not verdict.generation:  # of an object that cannot be read
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
         spec = parse(ModelGroup, live) if verdict.kind == "ModelGroup" else None

@@ -6,6 +6,7 @@ routers, looking at them, writing statuses) never holds up the next configuratio
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 from turnout.apply import keyring
@@ -25,16 +26,18 @@ from turnout.infra.objects import decoded, files_secret, router_objects, secret
 from turnout.infra.observation import ConfigState, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
-from turnout.observe.scrape import base_url, read_config
+from turnout.observe.scrape import base_url, openai_url, read_config
 from turnout.watch.context import Context, now
 from turnout.watch.gather import Gatherer
 from turnout.watch.reporter import Outcome, Reporter
+from turnout.watch.rotator import move, next_look
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD as PLACE
 
 log = logging.getLogger(__name__)
 
+NOT_BLOCKED: Mapping[str, str] = {}
 STATE_FILE = "ir.json.gz"
 RETRY_S, RETRY_AT_MOST_S = 1.0, 60.0
 """Seconds until a failed run is repeated; doubled each time up to the second."""
@@ -120,10 +123,10 @@ class Worker:
             if self._quarantine.reasons:
                 compiled = await self._compile_snapshot(self._quarantine.apply(snapshot))
             decision = compiled.decision
-            if not decision.mint and not decision.drop:
+            if decision.is_settled:
                 return compiled
-            tokens = keyring.changed(snapshot.tokens, mint_for=decision.mint, drop=decision.drop, now=now())
-            await keyring.save(self._context.kube, live, self.namespace, tokens)
+            issued = keyring.changed(snapshot.issued, decision, now=now())
+            await keyring.save(self._context.kube, live, self.namespace, issued)
 
     async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:
         return await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
@@ -175,23 +178,36 @@ class Worker:
         self._finished += since
         context = self._context
         self._context.metrics.programmed.labels(self.namespace).set(progress.done)
-        handed_out = HandOut(not decision.wants_router, {})
+        handed_out, blocked = HandOut(not decision.wants_router), NOT_BLOCKED
         if progress.done:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
             handed_out = await hand_out(context.kube, self._applier, decision, uids, self._secret, self._interrupted)
+            blocked = await self._rotate(decision, handed_out)
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._prune_consumers(decision, frozenset(handed_out.unwritten))
-        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten))
-        waits = [context.settings.resync_s]
+        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten, blocked))
+        waits = [context.settings.resync_s, *(next_look(decision, now()) if progress.done else ())]
         if handed_out.unwritten or (decision.wants_router and not progress.done):
             waits.append(SETTLE_RETRY_S)
         waits += [
             (state.expires_at - now() + timedelta(milliseconds=50)).total_seconds()
             for state in decision.keys
-            if state.phase is Phase.ACTIVE and state.expires_at
+            if state.phase in {Phase.ACTIVE, Phase.ROTATING} and state.expires_at
         ]
         self.waker.wake_in(min(waits))
+
+    async def _rotate(self, decision: Decision, handed_out: HandOut) -> Mapping[str, str]:
+        """Take keys in motion one step on, and keep it before anything is done with it; whose rotation cannot begin."""
+        routers = [openai_url(pod) for pod in self._pods()]
+        moved = await move(self._context, decision, handed_out, self.reporter.seen.uses, routers)
+        if moved.issued:
+            live = self._secret(KEYRING)
+            # As it is now: what was dropped meanwhile must not come back.
+            kept = {name: moved.issued.get(name, have) for name, have in keyring.read(live).items()}
+            await keyring.save(self._context.kube, live, self.namespace, kept)
+            self.waker.wake(urgent=True)
+        return moved.blocked
 
     async def _prune_router(self) -> None:
         """The last group is gone: remove the router. Issued tokens stay, their keys may still be there."""

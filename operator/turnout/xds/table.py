@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 
-VERSION = 2
+VERSION = 3
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
@@ -76,8 +76,8 @@ def _member(group: Group, member: Member) -> tuple[str | int, ...]:
 
 
 def _keys(keys: tuple[Key, ...]) -> Iterator[tuple[str | int, ...]]:
-    """One line for each key; its tokens share it."""
+    """One line for each key, and one for each of its tokens."""
     for key in {k.name: k for k in keys}.values():
         rights = (",".join(key.scopes), ",".join(key.groups))
-        limits = (key.requests_per_minute or 0, key.tokens_per_minute or 0)
-        yield ("key", key.name, key.expires_at_ms or 0, *rights, *limits)
+        yield ("key", key.name, *rights, key.requests_per_minute or 0, key.tokens_per_minute or 0)
+    yield from (("token", key.name, key.token_id, key.expires_at_ms or 0) for key in keys)

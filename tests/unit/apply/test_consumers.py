@@ -76,4 +76,5 @@ async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:
     cluster = Cluster()
     cluster.denies = "b"
     assert await handed_out(cluster, key("a"), key("b"), key("c")) == ["a", "c"]
-    assert cluster.result == HandOut(True, {"b": "Secret 'b' cannot be written: 422: field is immutable"})
+    words = {"b": "Secret 'b' cannot be written: 422: field is immutable"}
+    assert cluster.result == HandOut(True, words, denied=words)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from golden.golden import NOW, snapshot, token
 from golden.test_golden import CASES
 from turnout.decide.build import decide
+from turnout.decide.issued import Issued
 from turnout.decide.verdict import Phase
 
 KEYS = next(case for case in CASES if case.name == "two-keys-one-secret")
@@ -14,7 +15,9 @@ def test_two_keys_never_share_a_token() -> None:
     """A token that the keyring gives to two keys stays with the first; the second gets a new one."""
     given = snapshot(KEYS / "in.yaml")
     alone = replace(given, foreign_secrets=frozenset())
-    decision = decide(replace(alone, tokens={"a": (token("a"),), "new-c": (token("a"),)}), None, now=NOW)
+    decision = decide(
+        replace(alone, issued={"a": Issued((token("a"),)), "new-c": Issued((token("a"),))}), None, now=NOW
+    )
     assert [k.name for k in decision.router.keys] == ["a"]
     assert {k.name: k.phase for k in decision.keys}["new-c"] is Phase.PENDING
     assert "new-c" in decision.mint
@@ -25,15 +28,15 @@ def test_a_key_that_is_made_again_gets_a_new_token() -> None:
     given = snapshot(KEYS / "in.yaml")
     again = tuple(k.model_copy(update={"metadata": k.metadata.model_copy(update={"uid": "new"})}) for k in given.keys)
     old = replace(token("a"), owner="old")
-    decision = decide(replace(given, keys=again, tokens={"a": (old,)}), None, now=NOW)
+    decision = decide(replace(given, keys=again, issued={"a": Issued((old,))}), None, now=NOW)
     assert decision.drop == ("a",)
-    assert decision.mint["a"] == "new"
+    assert decision.mint["a"].metadata.uid == "new"
     assert not decision.router.keys
 
 
 def test_a_newcomer_never_takes_a_secret_away() -> None:
     """Of two keys that name one Secret the one with a token keeps it, though the other comes first by name."""
-    given = replace(snapshot(KEYS / "in.yaml"), tokens={"new-b": (token("new-b"),)})
+    given = replace(snapshot(KEYS / "in.yaml"), issued={"new-b": Issued((token("new-b"),))})
     decision = decide(given, None, now=NOW)
     problems = {v.name: v.problem for v in decision.verdicts if v.kind == "ScopedKey"}
     assert problems["new-b"] is None
@@ -43,7 +46,7 @@ def test_a_newcomer_never_takes_a_secret_away() -> None:
 
 def test_a_key_whose_secret_is_refused_keeps_its_token_and_says_so() -> None:
     """A typing error in secretName does not kill a token that programs use."""
-    given = replace(snapshot(KEYS / "in.yaml"), tokens={"new-c": (token("new-c"),)})
+    given = replace(snapshot(KEYS / "in.yaml"), issued={"new-c": Issued((token("new-c"),))})
     decision = decide(given, None, now=NOW)
     verdict = next(v for v in decision.verdicts if v.name == "new-c")
     assert verdict.problem is not None

@@ -185,7 +185,7 @@ def test_a_version_is_shown_only_when_every_router_runs_it() -> None:
 
 KEYS: dict[str, tuple[dict[str, Any], Programmed, dict[str, Any], str, list[str], str]] = {
     "every router knows it": ({}, MOMENT.progress, {}, "Active", ["Active"], "True"),
-    "routers do not know it yet": ({}, Programmed("v", 2, 1), {}, "Pending", ["Pending"], "False"),
+    "routers do not know it yet": ({}, Programmed("v", 2, 1), {}, "Active", ["Active"], "False"),
     "a router is behind with something else": (
         {},
         Programmed("v", 2, 1),
@@ -194,8 +194,8 @@ KEYS: dict[str, tuple[dict[str, Any], Programmed, dict[str, Any], str, list[str]
         ["Active"],
         "False",
     ),
-    "expired": ({"expiresAt": "2026-11-19T00:00:00Z"}, MOMENT.progress, {}, "Expired", [], "False"),
-    "revoked": ({"revoked": True}, MOMENT.progress, {}, "Revoked", [], "True"),
+    "expired": ({"expiresAt": "2026-11-19T00:00:00Z"}, MOMENT.progress, {}, "Expired", ["Revoked"], "False"),
+    "revoked": ({"revoked": True}, MOMENT.progress, {}, "Revoked", ["Revoked"], "True"),
 }
 
 

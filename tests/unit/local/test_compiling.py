@@ -30,7 +30,7 @@ def test_a_secret_with_an_unset_variable_is_none() -> None:
     compiled = compile_manifests(
         classify(documents, {}).manifests,
         "default",
-        tokens={},
+        issued={},
         generations={},
         previous=None,
         place=Place("/w", "/x", "/c"),

@@ -62,7 +62,7 @@ def test_an_object_that_is_not_valid_is_one_that_exists(tmp_path: Path) -> None:
     """So decide keeps what it last had, while others in the same file change."""
     (tmp_path / "a.yaml").write_text((KEY % "a").replace("scopes", "scoops") + "---\n" + KEY % "b")
     found = Directory(tmp_path, {}).load()
-    state = snapshot(found.manifests, "default", tokens={}, generations={("ScopedKey", "b"): 7})
+    state = snapshot(found.manifests, "default", issued={}, generations={("ScopedKey", "b"): 7})
     assert [k.metadata.name for k in state.keys] == ["b"]
     assert state.keys[0].metadata.generation == 7
     assert [(i.kind, i.name) for i in state.invalid] == [("ScopedKey", "a")]

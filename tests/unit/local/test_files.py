@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from harness import manifests
+from turnout.api import ScopedKey
 from turnout.decide.ir import Router
+from turnout.decide.issued import Issued, Token
 from turnout.decide.keys import KeyState
-from turnout.decide.snapshot import Token
 from turnout.decide.verdict import Phase
 from turnout.errors import UsageError
 from turnout.local import files
@@ -91,8 +93,10 @@ def test_keys_are_handed_out_and_taken_back(tmp_path: Path) -> None:
     """Living keys have an .env file and a Secret; dead and deleted ones have neither."""
     home = Home(tmp_path)
     token = Token("ab", SecretStr("sk-turnout-x"), NOW)
-    alive = KeyState("app", "app-secret", Phase.ACTIVE, None, token)
-    home.hand_out("ai", [alive, KeyState("old", "old", Phase.EXPIRED, NOW, None)], "http://127.0.0.1:4000/v1")
+    key = ScopedKey.parse(manifests.key("app"))
+    alive = KeyState(key, "app", "app-secret", Phase.ACTIVE, None, token, Issued((token,)))
+    dead = KeyState(key, "old", "old", Phase.EXPIRED, NOW, None, Issued())
+    home.hand_out("ai", [alive, dead], "http://127.0.0.1:4000/v1")
     assert (tmp_path / "keys/app.env").read_text() == (
         "OPENAI_API_KEY=sk-turnout-x\nOPENAI_BASE_URL=http://127.0.0.1:4000/v1\n"
     )
@@ -105,12 +109,12 @@ def test_keys_are_handed_out_and_taken_back(tmp_path: Path) -> None:
 def test_tokens_and_the_last_good_configuration_come_back(tmp_path: Path) -> None:
     """What was saved is read; another namespace's configuration is none."""
     home = Home(tmp_path)
-    assert home.tokens() == {}
+    assert home.issued() == {}
     assert home.last_good("ai") is None
-    tokens = {"app": (Token("ab", SecretStr("sk-turnout-012345678901234567890"), NOW),)}
-    home.save_tokens("ai", tokens)
+    issued = {"app": Issued((Token("ab", SecretStr("sk-turnout-012345678901234567890"), NOW),))}
+    home.save_issued("ai", issued)
     home.save_last_good(Router(namespace="ai"))
-    assert home.tokens() == tokens
+    assert home.issued() == issued
     assert home.last_good("ai") == Router(namespace="ai")
     assert home.last_good("other") is None
 
@@ -119,7 +123,7 @@ def test_a_broken_keyring_is_told_and_not_overwritten(tmp_path: Path) -> None:
     """New tokens would cut off every program that has one."""
     (tmp_path / "keyring.json").write_text("{")
     with pytest.raises(UsageError, match=r"keyring\.json cannot be read; move it away"):
-        Home(tmp_path).tokens()
+        Home(tmp_path).issued()
 
 
 def test_a_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ use crate::host::{self, Buffer, Map};
 use crate::limits;
 use crate::load;
 use crate::log::{self, Notes};
+use crate::metrics::{count, Metric};
 use crate::replies::{self, Reply};
 use crate::request::{self, Shared};
 use crate::rights::{self, Endpoint};
@@ -33,6 +34,8 @@ pub struct Front {
     pub(crate) context: u32,
     pub(crate) table: Rc<Table>,
     pub(crate) key: String,
+    /// Id of the token that it came with.
+    token: String,
     pub(crate) path: &'static str,
     scanner: Option<Scanner>,
     pub(crate) read: usize,
@@ -51,6 +54,7 @@ impl Front {
             context,
             table,
             key: String::new(),
+            token: String::new(),
             path: "",
             scanner: None,
             read: 0,
@@ -85,7 +89,10 @@ impl Front {
                 Action::Pause
             }
             Ok(Endpoint::Models) => self.answer(replies::models),
-            Ok(Endpoint::Verify) => self.answer(|_, key| replies::verify(key)),
+            Ok(Endpoint::Verify) => {
+                let token = std::mem::take(&mut self.token);
+                self.answer(|_, key| replies::verify(key, &token))
+            }
             Err(reply) => self.reply(&reply),
         }
     }
@@ -198,13 +205,19 @@ impl Front {
 
     /// What this path and key come to.
     fn admit(&mut self, method: &str, path: &str, client: &str) -> Result<Endpoint, Reply> {
-        self.key = client.rsplit_once('/').map_or(client, |(key, _)| key).to_string();
+        let (name, id) = client.rsplit_once('/').unwrap_or((client, ""));
+        (self.key, self.token) = (name.to_string(), id.to_string());
         let key = self.key().ok_or_else(replies::unknown_key)?;
-        if rights::is_expired(key, self.started) {
+        let token = key.token(id).ok_or_else(replies::unknown_key)?;
+        if rights::is_expired(token, self.started) {
             return Err(replies::expired_key());
         }
         let bare = path.split('?').next().unwrap_or_default();
-        let endpoint = Endpoint::of(path).ok_or_else(|| replies::unknown_path(method, bare))?;
+        let endpoint = Endpoint::of(path);
+        if endpoint != Some(Endpoint::Verify) {
+            count(Metric::TokenRequests, &[name, id], 1); // to ask whether a token is good is no use of it
+        }
+        let endpoint = endpoint.ok_or_else(|| replies::unknown_path(method, bare))?;
         if method != endpoint.method() {
             return Err(replies::wrong_method(method, bare, endpoint.method()));
         }

@@ -36,6 +36,8 @@ pub enum Metric {
     FallbackRequests,
     /// Answered requests of a key.
     KeyRequests,
+    /// Requests that came with a token of a key, whatever became of them; by them an old token is known to be unused.
+    TokenRequests,
     /// Prompt tokens.
     TokensIn,
     /// Prompt tokens that the provider had cached.
@@ -65,6 +67,7 @@ impl Metric {
             Metric::RequestMs => ("turnout_request_milliseconds", Histogram, &["group"]),
             Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),
             Metric::KeyRequests => ("turnout_key_requests", Counter, USAGE),
+            Metric::TokenRequests => ("turnout_token_requests", Counter, &["key", "token"]),
             Metric::TokensIn => ("turnout_tokens_in", Counter, USAGE),
             Metric::TokensCached => ("turnout_tokens_cached", Counter, USAGE),
             Metric::TokensOut => ("turnout_tokens_out", Counter, USAGE),

@@ -133,10 +133,13 @@ pub fn models(table: &Table, key: &Key) -> Reply {
     Reply { status: 200, body, header: None }
 }
 
-/// 200: who this key is and what it may.
-pub fn verify(key: &Key) -> Reply {
+/// 200: who this key is and what it may, and until when this token of it works.
+pub fn verify(key: &Key, token: &str) -> Reply {
     let limit = |n: u64| if n == 0 { "null".to_string() } else { n.to_string() };
-    let expires = if key.expires_ms == 0 { "null".to_string() } else { quoted(&utc(key.expires_ms)) };
+    let expires = match key.token(token).map_or(0, |token| token.expires_ms) {
+        0 => "null".to_string(),
+        ms => quoted(&utc(ms)),
+    };
     let body = format!(
         "{{\"name\":{},\"scopes\":{},\"modelGroups\":{},\"expiresAt\":{},\"limits\":{{\"requestsPerMinute\":{},\"tokensPerMinute\":{}}}}}",
         quoted(&key.name), list(&key.scopes), list(&key.groups), expires, limit(key.rpm), limit(key.tpm)

@@ -1,7 +1,7 @@
 //! What a key may do: paths, scopes, groups, expiry. Pure; answers are values, `replies` says them to the client.
 
 use crate::chain::{Step, Wish};
-use crate::table::{Group, Key, Table};
+use crate::table::{Group, Key, Table, Token};
 
 /// A path that we serve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,9 +55,9 @@ pub fn missing_scope(key: &Key, endpoint: Endpoint) -> Option<&'static str> {
     Some(needed).filter(|_| !has)
 }
 
-/// Whether the key has expired at `now` (Unix ms).
-pub fn is_expired(key: &Key, now: u64) -> bool {
-    key.expires_ms > 0 && now >= key.expires_ms
+/// Whether the token has expired at `now` (Unix ms).
+pub fn is_expired(token: &Token, now: u64) -> bool {
+    token.expires_ms > 0 && now >= token.expires_ms
 }
 
 /// Whether the key may use the group.

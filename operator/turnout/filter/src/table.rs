@@ -9,7 +9,7 @@ use crate::fit::{Features, Talent};
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "2";
+pub const VERSION: &str = "3";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -86,8 +86,8 @@ pub struct Group {
 pub struct Key {
     /// The ScopedKey's name.
     pub name: String,
-    /// Unix ms; 0 = never.
-    pub expires_ms: u64,
+    /// Its tokens, newest last.
+    pub tokens: Vec<Token>,
     /// Scopes, or "*".
     pub scopes: Vec<String>,
     /// Group names, or "*".
@@ -96,6 +96,15 @@ pub struct Key {
     pub rpm: u64,
     /// Tokens a minute; 0 = no limit.
     pub tpm: u64,
+}
+
+/// A token of a key.
+#[derive(Debug)]
+pub struct Token {
+    /// Its public name.
+    pub id: String,
+    /// Unix ms; 0 = never.
+    pub expires_ms: u64,
 }
 
 /// The whole of it.
@@ -121,6 +130,13 @@ pub struct Malformed {
     pub why: &'static str,
 }
 
+impl Key {
+    /// The token of that id.
+    pub fn token(&self, id: &str) -> Option<&Token> {
+        self.tokens.iter().find(|token| token.id == id)
+    }
+}
+
 impl Table {
     /// Parses a table.
     pub fn parse(text: &str) -> Result<Table, Malformed> {
@@ -129,7 +145,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 2" });
+            return Err(Malformed { line: 1, why: "not a table of version 3" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
@@ -179,6 +195,10 @@ impl Table {
                 if self.keys.insert(key.name.clone(), key).is_some() {
                     return Err("a second key of this name");
                 }
+            }
+            "token" => {
+                let key = self.keys.get_mut(words.text()?).ok_or("a token of an unknown key")?;
+                key.tokens.push(Token { id: words.text()?.to_string(), expires_ms: words.number()? });
             }
             _ => return Err("an unknown kind of line"),
         }
@@ -289,9 +309,9 @@ impl<'a> Words<'a> {
     }
 
     fn key(&mut self) -> Result<Key, &'static str> {
-        let (name, expires_ms) = (self.text()?.to_string(), self.number()?);
+        let name = self.text()?.to_string();
         let (scopes, groups) = (self.list()?, self.list()?);
-        Ok(Key { name, expires_ms, scopes, groups, rpm: self.number()?, tpm: self.number()? })
+        Ok(Key { name, tokens: Vec::new(), scopes, groups, rpm: self.number()?, tpm: self.number()? })
     }
 }
 

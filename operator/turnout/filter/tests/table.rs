@@ -3,14 +3,16 @@
 use turnout_filter::fit::{Features, Talent};
 use turnout_filter::table::{Capacity, Table};
 
-const GOOD: &str = "turnout\t2
+const GOOD: &str = "turnout\t3
 lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"\t600\t8\t300000
 lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama\t0\t0\t0
 group\tassistant\t10000\t300000\t30000\t600000\t2\tcomplete
 model\tassistant\tbig\tl1\t95\t1\t5\t30000\t3\t60000\t140000\t14000\t420000\t128000\ttools,vision
 model\tassistant\tsmall\tl2\t5\t0\t5\t30000\t3\t0\t0\t0\t0\t0\t*
-key\tbilling\t1800000000000\tchat:create,models:list\tassistant\t500\t100000
-key\tall\t0\t*\t*\t0\t0
+key\tbilling\tchat:create,models:list\tassistant\t500\t100000
+token\tbilling\taa\t1800000000000
+token\tbilling\tbb\t0
+key\tall\t*\t*\t0\t0
 ";
 
 #[test]
@@ -30,13 +32,15 @@ fn a_table_is_read_whole() {
     assert_eq!(small, Talent { window: 0, features: Features::ALL });
     assert_eq!((group.attempts, group.complete, group.models.len()), (2, true, 2));
     assert_eq!((group.models[1].lane, group.models[1].weight, group.models[1].fallback), (1, 5, false));
-    assert_eq!((key.scopes.len(), key.expires_ms, key.rpm, key.tpm), (2, 1_800_000_000_000, 500, 100_000));
+    assert_eq!((key.scopes.len(), key.rpm, key.tpm), (2, 500, 100_000));
+    let expiry = |id| key.token(id).map(|token| token.expires_ms);
+    assert_eq!((expiry("aa"), expiry("bb"), expiry("cc")), (Some(1_800_000_000_000), Some(0), None));
     assert_eq!(table.group("assistant"), Some(0));
 }
 
 #[test]
 fn a_table_may_be_empty() {
-    assert!(Table::parse("turnout\t2\n").is_ok());
+    assert!(Table::parse("turnout\t3\n").is_ok());
 }
 
 #[test]
@@ -46,10 +50,13 @@ fn whatever_does_not_fit_refuses_the_table() {
         GOOD.replacen(from, to, 1)
     };
     let bad = [
-        changed("turnout\t2", "turnout\t1"),
-        changed("turnout\t2\n", ""),
+        changed("turnout\t3", "turnout\t1"),
+        changed("turnout\t3\n", ""),
         changed("key\tall", "kee\tall"),
         changed("key\tall", "key\tbilling"),
+        changed("token\tbilling\tbb", "token\tnobody\tbb"),
+        changed("token\tbilling\tbb", "token\tbilling\t"),
+        changed("bb\t0", "bb\tnever"),
         changed("lane\tl2", "lane\tl1"),
         changed("model\tassistant\tbig\tl1", "model\tassistant\tbig\tl9"),
         changed("model\tassistant\tbig", "model\tother\tbig"),

@@ -1,0 +1,56 @@
+"""When an old token is revoked, and when it is forgotten. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from turnout.api import ScopedKey
+from turnout.api.scopedkey import OnStillUsed, Overlap, TokenState
+from turnout.decide.facts import Uses
+from turnout.decide.issued import Issued, Revocation, Token
+
+
+def drained(key: ScopedKey, issued: Issued, uses: Uses, *, now: datetime) -> Issued:
+    """Draining tokens that may go are Revoked: routers are to refuse them."""
+    draining = (t for t in issued.tokens if t.state is TokenState.DRAINING)
+    gone = [t.id for t in draining if is_over(key, t, now) or may_go(overlap(key), t, uses, now)]
+    return issued.turned(TokenState.REVOKED, gone, now)
+
+
+def may_go(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
+    """Whether a draining token may be revoked.
+
+    After `min`, if routers have seen no request with it for as long. At `max` too if nobody can tell, because routers
+    did not answer; but not if it was seen, unless `onStillUsed` says so.
+    """
+    age, unused = now - token.began, uses.unused_for(token.id, now)
+    if age >= rules.min and unused is not None and unused >= rules.min:
+        return True
+    if age < rules.max:
+        return False
+    return rules.on_still_used is OnStillUsed.REVOKE or not still_used(rules, token, uses, now)
+
+
+def still_used(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
+    """Whether a draining token was used so recently that it is not revoked for it."""
+    return uses.seen_within(token.id, max(rules.min, timedelta(minutes=1)), now)
+
+
+def is_over(key: ScopedKey, token: Token, now: datetime) -> bool:
+    """Whether the token's own lifetime is over: routers refuse it by themselves."""
+    return key.spec.lifetime is not None and now >= token.issued_at + key.spec.lifetime
+
+
+def overlap(key: ScopedKey) -> Overlap:
+    """The key's rules for old tokens."""
+    return key.spec.rotation.overlap if key.spec.rotation else Overlap()
+
+
+def forgotten(issued: Issued, refused: frozenset[str], *, now: datetime) -> Issued:
+    """Without revoked tokens that every router was seen to refuse; the last of them is remembered as the proof."""
+    gone = [t for t in issued.tokens if t.state is TokenState.REVOKED and t.id in refused]
+    if not gone:
+        return issued
+    last = max(gone, key=lambda t: (t.began, t.issued_at))
+    took = max(now - last.began, timedelta()) // timedelta(milliseconds=1)
+    left = issued.with_tokens(t for t in issued.tokens if t not in gone)
+    return replace(left, revocation=Revocation(last.id, last.began, took))

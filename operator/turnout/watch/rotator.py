@@ -1,0 +1,77 @@
+"""Keys in motion → what is seen of their tokens, Secrets and workloads → what is kept of them next.
+
+Runs after the routers run what was decided; the worker keeps what comes out, and begins again with it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from turnout.apply import keyring
+from turnout.apply.consumers import HandOut
+from turnout.apply.workloads import restart_and_look
+from turnout.decide.build import Decision
+from turnout.decide.facts import Facts, Uses
+from turnout.decide.issued import Issued, Step
+from turnout.decide.keys import KeyState
+from turnout.decide.rotation import consumers, in_motion, look_at, take_on, unproven
+from turnout.observe.proof import Proof, prove
+from turnout.observe.rotations import tell
+from turnout.watch.context import Context, now
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What came of it.
+
+    Attributes:
+        issued: name → what is to be kept, of those that changed.
+        blocked: name → why a rotation that is due cannot begin, for a person.
+    """
+
+    issued: Mapping[str, Issued] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
+
+
+async def move(context: Context, decision: Decision, handed_out: HandOut, uses: Uses, routers: Sequence[str]) -> Moved:
+    """Look at every key in motion, act for it, and take it one step on. routers: base URLs of all that are ready."""
+    time = now()
+    moving = [state for state in decision.keys if in_motion(state.key, state.issued, now=time)]
+    proof = await prove(context.http, routers, [t for state in moving for t in unproven(state.issued)])
+    seen = await asyncio.gather(*(_facts(context, decision, state, proof, handed_out, uses) for state in moving))
+    issued: dict[str, Issued] = {}
+    blocked: dict[str, str] = {}
+    for state, facts in zip(moving, seen, strict=True):
+        owner = state.key.metadata.uid
+        after, why = take_on(state.key, state.issued, facts, lambda: keyring.mint(owner, now=time), now=time)  # noqa: B023
+        if why:
+            blocked[state.name] = why
+        if after != state.issued:
+            issued[state.name] = after
+            tell(state, after, f"namespace {decision.router.namespace}: ")
+            if after.revocation is not None and after.revocation != state.issued.revocation:
+                context.metrics.revocation.observe(after.revocation.took_ms / 1000)
+    return Moved(issued, blocked)
+
+
+async def _facts(
+    context: Context, decision: Decision, state: KeyState, proof: Proof, handed_out: HandOut, uses: Uses
+) -> Facts:
+    rotation, namespace = state.issued.rotation, decision.router.namespace
+    names = [(c.kind.value, c.name) for c in consumers(state.key)]
+    relevant = names if rotation is None or rotation.step is Step.RESTARTING else []
+    rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, rotation)
+    problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
+    denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
+    written = handed_out.done and not problem and state.name not in handed_out.unwritten
+    return Facts(proof.accepted, proof.refused, written, denied, rollouts, uses)
+
+
+def next_look(decision: Decision, time: datetime) -> list[float]:
+    """Seconds until keys are to be looked at again."""
+    return [
+        (at - time).total_seconds()
+        for state in decision.keys
+        if (at := look_at(state.key, state.issued, now=time)) is not None
+    ]

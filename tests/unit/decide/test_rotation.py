@@ -1,0 +1,315 @@
+"""Rotations, step by step: what begins them, what ends them, what takes them back."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from harness.manifests import key
+from turnout.api import ScopedKey
+from turnout.api.scopedkey import TokenState
+from turnout.decide.facts import Facts, Rollout, RolloutState, Uses
+from turnout.decide.issued import Failure, Issued, Rotation, Step, Token
+from turnout.decide.keys import key_state
+from turnout.decide.rotation import (
+    MOST_TOKENS,
+    RETRY,
+    advance,
+    begin,
+    due_at,
+    is_due,
+    is_emergency,
+    look_at,
+    take_on,
+    unproven,
+)
+from turnout.decide.verdict import Phase
+
+BORN = datetime(2026, 11, 1, tzinfo=UTC)
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+APP, WORKER = ("Deployment", "app"), ("StatefulSet", "worker")
+CONSUMERS = [{"kind": kind, "name": name} for kind, name in (APP, WORKER)]
+WATCHED = Uses(watched_since=BORN)
+
+
+def spec(**rotation: Any) -> ScopedKey:
+    """A key with that rotation; `lifetime` among it is the key's own."""
+    own = {"lifetime": rotation.pop("lifetime")} if "lifetime" in rotation else {}
+    return ScopedKey.parse(key("app", **own, **({"rotation": rotation} if rotation else {})))
+
+
+def token(name: str, state: TokenState = TokenState.ACTIVE, issued_at: datetime = BORN, **more: Any) -> Token:
+    """A token of that id."""
+    return Token(name, SecretStr(f"sk-turnout-{name}"), issued_at, state=state, **more)
+
+
+def rotating(scoped: ScopedKey, *, emergency: bool = False) -> Issued:
+    """A rotation from `old` to `new` that has just begun."""
+    new = token("new", TokenState.PENDING, NOW)
+    return begin(scoped, Issued((token("old"),)), new, emergency=emergency, now=NOW)
+
+
+def states(issued: Issued) -> dict[str, str]:
+    """Id → state of each token."""
+    return {t.id: t.state.value for t in issued.tokens}
+
+
+def run(scoped: ScopedKey, issued: Issued, *facts: Facts, now: datetime = NOW) -> Issued:
+    """What is kept after these looks, a second apart."""
+    for seconds, fact in enumerate(facts):
+        issued = advance(scoped, issued, fact, now=now + timedelta(seconds=seconds))
+    return issued
+
+
+ACCEPTED = Facts(accepted=frozenset({"new"}))
+WRITTEN = Facts(accepted=frozenset({"new"}), handed_out=True)
+
+
+def rollouts(app: Rollout, worker: Rollout | None = None) -> Facts:
+    """Everything well but these workloads."""
+    return Facts(handed_out=True, rollouts={APP: app, **({WORKER: worker} if worker else {})})
+
+
+def test_a_rotation_without_workloads_is_over_when_every_secret_holds_a_proven_token() -> None:
+    """Programs have the old token until every router accepts the new one; then the old one drains."""
+    scoped = spec(trigger="now")
+    proving = rotating(scoped)
+    assert proving.current is not None
+    assert (proving.current.id, states(proving)) == ("old", {"old": "Active", "new": "Pending"})
+    assert run(scoped, proving, Facts(handed_out=True)) == proving, "not proven"
+    handing_out = run(scoped, proving, WRITTEN)
+    assert handing_out.current is not None
+    assert handing_out.current.id == "new"
+    assert handing_out.rotation is not None
+    assert handing_out.rotation.step is Step.HANDING_OUT, "one step at a time: the old Secrets were looked at"
+    over = run(scoped, handing_out, WRITTEN)
+    assert (over.rotation, over.failure, states(over)) == (None, None, {"old": "Draining", "new": "Active"})
+    assert not is_due(scoped, over, now=NOW)
+
+
+def test_workloads_are_restarted_one_after_the_other() -> None:
+    """The second is told when the first is back; what it was before is kept before it is told."""
+    scoped = spec(trigger="now", consumers=CONSUMERS)
+    issued = run(scoped, rotating(scoped), ACCEPTED, WRITTEN)
+    before, told = Rollout(RolloutState.DONE, "older"), Rollout(RolloutState.DONE, "new")
+    under_way = Rollout(RolloutState.UNDER_WAY, "new")
+    restarts = []
+    for facts in (
+        rollouts(before, Rollout(RolloutState.DONE)),
+        rollouts(before, Rollout(RolloutState.DONE)),
+        rollouts(under_way, Rollout(RolloutState.DONE)),
+        rollouts(told, Rollout(RolloutState.DONE)),
+        rollouts(told, under_way),
+    ):
+        issued = run(scoped, issued, facts)
+        assert issued.rotation is not None
+        restarts.append([(r.name, r.before) for r in issued.rotation.restarts])
+    first = [("app", "older")]
+    assert restarts == [first, first, first, [*first, ("worker", "")], [*first, ("worker", "")]]
+    assert states(issued) == {"old": "Active", "new": "Pending"}
+    assert states(run(scoped, issued, rollouts(told, told))) == {"old": "Draining", "new": "Active"}
+
+
+@pytest.mark.parametrize(
+    ("failing", "later", "why"),
+    [
+        (
+            Rollout(RolloutState.FAILED, "new", "did not roll out: too slow"),
+            MINUTE,
+            "'worker' did not roll out: too slow",
+        ),
+        (Rollout(RolloutState.UNDER_WAY, "new", "has 0 of 2 pods restarted"), 11 * MINUTE, "'worker' has 0 of 2 pods"),
+        (Rollout(RolloutState.UNDER_WAY, "", "cannot be restarted: 403"), 11 * MINUTE, "'worker' cannot be restarted"),
+    ],
+    ids=["its controller gives up", "our own deadline", "it cannot be changed"],
+)
+def test_a_workload_that_fails_takes_everything_back(failing: Rollout, later: timedelta, why: str) -> None:
+    """Workloads get back what they were, Secrets the old token; the new one drains, as somebody may have it."""
+    scoped = spec(trigger="now", consumers=CONSUMERS)
+    told, was = Rollout(RolloutState.DONE, "new"), Rollout(RolloutState.DONE)
+    issued = run(scoped, rotating(scoped), ACCEPTED, WRITTEN, rollouts(was, was), rollouts(told, was))
+    back = run(scoped, issued, rollouts(told, failing), now=NOW + later)
+    assert back.rotation is not None
+    assert back.current is not None
+    assert (back.rotation.step, back.current.id) == (Step.GOING_BACK, "old")
+    assert why in back.rotation.failure
+    for not_yet in (Facts(rollouts={APP: was, WORKER: was}), rollouts(told, was), rollouts(was, failing)):
+        assert run(scoped, back, not_yet, now=NOW + later) == back
+    over = run(scoped, back, rollouts(was, Rollout(RolloutState.MISSING)), now=NOW + later)
+    assert (over.rotation, states(over)) == (None, {"old": "Active", "new": "Draining"})
+    assert over.failure is not None
+    assert why in over.failure.message
+    assert not is_due(scoped, over, now=NOW + later), "the same trigger is not tried again"
+    assert is_due(spec(trigger="again"), over, now=NOW + later)
+
+
+def test_a_way_back_that_leads_nowhere_ends_and_leaves_both_tokens() -> None:
+    """A workload that will not come back keeps the token that it has; nobody is cut off."""
+    scoped = spec(trigger="now", consumers=CONSUMERS, rolloutTimeout="1m")
+    told, stuck = Rollout(RolloutState.DONE, "new"), Rollout(RolloutState.UNDER_WAY, "")
+    issued = run(scoped, rotating(scoped), ACCEPTED, WRITTEN, rollouts(Rollout(RolloutState.DONE)))
+    back = run(scoped, issued, rollouts(Rollout(RolloutState.FAILED, "new", "failed"), told))
+    over = run(scoped, back, rollouts(stuck), now=NOW + 2 * MINUTE)
+    assert (over.rotation, states(over)) == (None, {"old": "Active", "new": "Draining"})
+
+
+def test_a_secret_that_cannot_be_written_takes_everything_back() -> None:
+    """At once if the API server denies it, after a minute if it is only not there."""
+    scoped = spec(trigger="now")
+    issued = run(scoped, rotating(scoped), ACCEPTED)
+    denied = run(scoped, issued, Facts(denied="Secret 'app' cannot be written: immutable"))
+    assert denied.rotation is not None
+    assert denied.rotation.step is Step.GOING_BACK
+    assert run(scoped, issued, Facts(), now=NOW + timedelta(seconds=59)) == issued
+    late = run(scoped, issued, Facts(), now=NOW + MINUTE)
+    assert late.rotation is not None
+    assert late.rotation.step is Step.GOING_BACK
+    assert states(run(scoped, denied, Facts(handed_out=True))) == {"old": "Active", "new": "Draining"}
+
+
+def test_a_workload_that_is_deleted_meanwhile_is_not_waited_for() -> None:
+    """Nobody is left who needs the token."""
+    scoped = spec(trigger="now", consumers=CONSUMERS)
+    issued = run(scoped, rotating(scoped), ACCEPTED, WRITTEN)
+    gone = Rollout(RolloutState.MISSING)
+    assert states(run(scoped, issued, rollouts(gone, gone))) == {"old": "Draining", "new": "Active"}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "words"),
+    [
+        (Rollout(RolloutState.MISSING), "Deployment 'app' does not exist."),
+        (Rollout(RolloutState.DONE, obstacle="is paused: resume it"), "Deployment 'app' is paused: resume it."),
+    ],
+)
+def test_nothing_begins_while_a_workload_cannot_be_restarted(rollout: Rollout, words: str) -> None:
+    """It is told before anything is changed."""
+    scoped = spec(trigger="now", consumers=CONSUMERS[:1])
+    issued = Issued((token("old"),))
+    facts = Facts(handed_out=True, rollouts={APP: rollout}, uses=WATCHED)
+    assert take_on(scoped, issued, facts, lambda: token("new"), now=NOW) == (issued, words)
+    assert look_at(scoped, issued, now=NOW) is not None
+    well = Facts(handed_out=True, rollouts={APP: Rollout(RolloutState.DONE)}, uses=WATCHED)
+    begun, blocked = take_on(scoped, issued, well, lambda: token("new", TokenState.PENDING), now=NOW)
+    assert (begun.rotation and begun.rotation.step, blocked) == (Step.PROVING, "")
+
+
+def test_an_emergency_kills_the_old_tokens_before_anything_else() -> None:
+    """Also those that drain, and those of a rotation under way; there is no way back from it."""
+    scoped = spec(trigger="leak", emergency=True, consumers=CONSUMERS[:1])
+    under_way = Issued((token("older", TokenState.DRAINING), token("old")), Rotation("old", Step.RESTARTING, NOW))
+    assert is_emergency(scoped, under_way)
+    issued = begin(scoped, under_way, token("new", TokenState.PENDING, NOW), emergency=True, now=NOW)
+    assert states(issued) == {"older": "Revoked", "old": "Revoked", "new": "Pending"}
+    assert (issued.current, [t.id for t in issued.known]) == (None, ["new"])
+    assert not is_emergency(scoped, issued), "once for each trigger"
+    issued = run(scoped, issued, Facts(frozenset({"new"}), frozenset({"old"})), now=NOW + timedelta(milliseconds=250))
+    assert issued.revocation is not None
+    assert (issued.revocation.token, issued.revocation.took_ms) == ("old", 250)
+    failing = Rollout(RolloutState.FAILED, "new", "did not roll out")
+    issued = run(scoped, issued, WRITTEN, rollouts(Rollout(RolloutState.DONE)), rollouts(failing))
+    assert states(issued) == {"older": "Revoked", "new": "Active"}
+    assert issued.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("rules", "trigger", "due"),
+    [
+        ({}, None, False),
+        ({"trigger": "a"}, "a", False),
+        ({"trigger": "b"}, "a", True),
+        ({"trigger": "a"}, None, True),
+        ({"every": "19d"}, None, True),
+        ({"every": "30d"}, None, False),
+        ({"lifetime": "27d"}, None, True),
+        ({"lifetime": "90d"}, None, False),
+        ({"lifetime": "90d", "every": "10d"}, None, True),
+    ],
+)
+def test_a_rotation_is_due_by_time_or_trigger(rules: dict[str, Any], trigger: str | None, due: bool) -> None:
+    """19 days after the issue."""
+    assert is_due(spec(**rules), Issued((token("old"),), trigger=trigger), now=NOW) is due
+
+
+def test_keys_of_one_age_do_not_rotate_together() -> None:
+    """A thousand of a month spread over three days, none late."""
+    scoped = spec(every="30d")
+    found = [due_at(scoped, Issued((token(f"{n:08x}"),))) for n in range(1000)]
+    moments = sorted(due - BORN for due in found if due)
+    assert timedelta(days=27) <= moments[0] < timedelta(days=27, hours=1)
+    assert timedelta(days=29, hours=23) < moments[-1] <= timedelta(days=30)
+    crowd = max(sum(start <= moment < start + MINUTE for moment in moments) for start in moments)
+    assert crowd < 10
+
+
+def test_a_failed_rotation_is_left_alone_for_a_while() -> None:
+    """But not if another trigger asks."""
+    failed = Issued((token("old"),), failure=Failure(NOW, "it failed"))
+    scoped = spec(every="10d")
+    assert not is_due(scoped, failed, now=NOW + RETRY - MINUTE)
+    assert is_due(scoped, failed, now=NOW + RETRY)
+    assert is_due(spec(every="10d", trigger="now"), failed, now=NOW)
+
+
+def test_old_tokens_do_not_pile_up() -> None:
+    """With eight of them the next rotation waits."""
+    many = tuple(token(f"d{n}", TokenState.DRAINING) for n in range(MOST_TOKENS - 1))
+    assert not is_due(spec(trigger="now"), Issued((*many, token("old"))), now=NOW)
+    assert is_due(spec(trigger="now"), Issued((*many[1:], token("old"))), now=NOW)
+
+
+DRAINS: dict[str, tuple[dict[str, Any], timedelta, Uses, bool]] = {
+    "too young": ({}, 9 * MINUTE, WATCHED, False),
+    "unused for ten minutes": ({}, 10 * MINUTE, WATCHED, True),
+    "used five minutes ago": ({}, 60 * MINUTE, Uses({"old": NOW - 5 * MINUTE}, {}, BORN), False),
+    "used ten minutes ago": ({}, 60 * MINUTE, Uses({"old": NOW - 10 * MINUTE}, {}, BORN), True),
+    "watched for five minutes": ({}, 60 * MINUTE, Uses(watched_since=NOW - 5 * MINUTE), False),
+    "a router does not answer": ({}, 60 * MINUTE, Uses(), False),
+    "a router does not answer at the end": ({}, timedelta(hours=24), Uses(), True),
+    "still used at the end": ({}, timedelta(hours=24), Uses({"old": NOW - MINUTE}, {}, BORN), False),
+    "still used, and no matter": (
+        {"onStillUsed": "Revoke"},
+        timedelta(hours=24),
+        Uses({"old": NOW - MINUTE}, {}, BORN),
+        True,
+    ),
+    "no overlap wanted": ({"min": "0s"}, timedelta(), WATCHED, True),
+    "a clock that went back": ({}, -MINUTE, WATCHED, False),
+}
+
+
+@pytest.mark.parametrize("case", DRAINS)
+def test_an_old_token_goes_when_nobody_uses_it(case: str) -> None:
+    """Missing evidence is no evidence."""
+    overlap, age, uses, goes = DRAINS[case]
+    scoped = spec(trigger="x", overlap=overlap)
+    old = token("old", TokenState.DRAINING, since=NOW - age)
+    after = run(scoped, Issued((old, token("new", issued_at=NOW)), trigger="x"), Facts(uses=uses))
+    assert states(after)["old"] == ("Revoked" if goes else "Draining")
+    if goes:
+        assert [t.id for t in unproven(after)] == ["old"]
+        assert states(run(scoped, after, Facts(refused=frozenset({"old"})))) == {"new": "Active"}
+
+
+def test_a_lifetime_ends_what_drains_and_never_the_key() -> None:
+    """A token whose lifetime is over is dropped; a key whose token could not be replaced in time still gets one."""
+    scoped = spec(lifetime="10d")
+    late = Issued((token("old"),))
+    state = key_state(scoped, late, now=NOW)
+    assert (state.phase, state.mint) == (Phase.EXPIRED, False)
+    assert is_due(scoped, late, now=NOW)
+    draining = Issued((token("old", TokenState.DRAINING, since=NOW), token("new", issued_at=NOW)))
+    assert states(run(scoped, draining, Facts()))["old"] == "Revoked"
+
+
+def test_a_first_token_is_used_when_every_router_accepts_it() -> None:
+    """Not before."""
+    first = Issued((token("new", TokenState.PENDING),))
+    assert key_state(spec(), first, now=NOW).phase is Phase.PENDING
+    assert first.current is None
+    assert run(spec(), first, Facts()) == first
+    proven = run(spec(), first, ACCEPTED)
+    assert states(proven) == {"new": "Active"}
+    assert key_state(spec(), proven, now=NOW).phase is Phase.ACTIVE
