@@ -7,7 +7,7 @@ RUST := /usr/bin/rustc:rustc /usr/bin/cargo:cargo /usr/bin/wasm-ld-14:lld-14 \
 FILTER := operator/turnout/filter
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint format filter-test crds filter bench drill story clean
+.PHONY: help venv run test lint format filter-test crds filter bench drill matrix story clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -49,6 +49,9 @@ bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run
 
 drill: venv ## An outage and a storm of requests, for eight minutes; writes docs/outage.* and docs/storm.*.
 	@for one in outage storm; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
+
+matrix: venv ## Every disturbance at every write of a rotation: 780 of them, in twenty minutes; prints the table.
+	@CRASH_MATRIX_EVERY=1 $(BIN)/pytest tests/crash -s
 
 story: venv ## The story of one provider's bad day and a group of four, in four minutes; writes docs/story.*.
 	@PYTHONPATH=tests $(BIN)/python tests/bench/story.py

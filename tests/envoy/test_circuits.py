@@ -191,11 +191,11 @@ async def test_trials_are_exact_over_both_workers(serving: Router, trio: Trio) -
 
 
 async def test_a_dead_lane_gets_its_trials_and_nothing_more(serving: Router, trio: Trio) -> None:
-    """Two seconds of load at a lane that stays dead: at most three attempts in each recovery period, 0 failed."""
+    """Two seconds of load, or more until trials were seen: at most three in each recovery period, 0 failed."""
     trio.one.mode("503")
     started, total = time.monotonic(), 0
     async with async_client(serving) as client:
-        while time.monotonic() - started < 2:
+        while time.monotonic() - started < 2 or (len(trio.one.seen) < 3 + 3 and time.monotonic() - started < 20):
             answers = await burst(client, 20)
             assert set(answers) == {"200 two"}
             total += answers.total()

@@ -61,10 +61,11 @@ async def _facts(
     rotation, namespace = state.issued.rotation, decision.router.namespace
     names = [(c.kind.value, c.name) for c in consumers(state.key)]
     relevant = names if rotation is None or rotation.step is Step.RESTARTING else []
-    rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, rotation)
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
     denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
     written = handed_out.done and not problem and state.name not in handed_out.unwritten
+    told = rotation if written else None  # who restarts reads the Secret, which must be right by then
+    rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, told)
     return Facts(proof.accepted, proof.refused, written, denied, rollouts, uses)
 
 

@@ -1,0 +1,178 @@
+"""Every disturbance at every write of a rotation → how it ended."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from crash.api_proxy import Forward, Write
+from crash.disturbances import DISTURBANCES, Disturbance
+from crash.lane import KEY, SECRET, Lane, scoped_key
+from crash.operators import Nursery
+from harness.cluster import ApiServer
+
+ROOT = Path(__file__).parents[2]
+OVERLAY = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources: ["{base}"]
+"""
+LANES = 8
+"""Namespaces at one time: a rotation mostly waits."""
+DONE, BACK, DEAD = "done", "rolled back", "refused by all"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rotation, disturbed at the n-th of its writes of a kind. fails: its second program cannot use a new token."""
+
+    fails: bool
+    disturbance: str
+    what: str
+    nth: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended: DONE, BACK, DEAD, or what went wrong. reached: whether there was such a write."""
+
+    case: Case
+    reached: bool
+    end: str
+    refused: tuple[str, ...] = ()
+
+
+@dataclass
+class Matrix:
+    """All outcomes, and the writes of a rotation that nobody disturbs, by whether it fails."""
+
+    undisturbed: dict[bool, list[str]] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def of(self, disturbance: str, *, fails: bool) -> list[Outcome]:
+        """Outcomes of a row."""
+        return [o for o in self.outcomes if (o.case.disturbance, o.case.fails) == (disturbance, fails)]
+
+    def points(self, *, fails: bool) -> list[tuple[str, int]]:
+        """Each write as (what, n-th of those); of a rotation that fails those from where its second program is told to
+        restart: until then it goes as one that goes well.
+        """
+        writes = self.undisturbed[fails]
+        first = writes.index("PATCH deployments/two") if fails else 0
+        return [(what, writes[: at + 1].count(what)) for at, what in enumerate(writes)][first:]
+
+    def table(self) -> str:
+        """For people: disturbances × endings."""
+        lines = []
+        for fails, writes in self.undisturbed.items():
+            title = "a program that cannot use the new token" if fails else "programs that can use the new token"
+            lines.append(f"{title}: {len(writes)} writes")
+            for name in DISTURBANCES:
+                found = self.of(name, fails=fails)
+                ends = Counter(o.end if o.reached else "not reached" for o in found)
+                told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+                refusals = sum(len(o.refused) for o in found)
+                if found:
+                    lines.append(f"  {name:16} {len(found):3} points: {told}; consumers refused: {refusals}")
+        return "\n".join(lines)
+
+
+async def run(api: ApiServer, folder: Path, rows: Iterable[tuple[bool, str]], *, every: int = 1) -> Matrix:
+    """Run the rows (whether it fails, disturbance) at each write, or at every so-manieth."""
+    nursery = Nursery()
+    lanes = [Lane(api, nursery, _made(folder / str(n)), n) for n in range(LANES)]
+    matrix = Matrix()
+    try:
+        await asyncio.gather(*(lane.start(_overlay(folder / str(n), lane)) for n, lane in enumerate(lanes)))
+        for fails in (False, True):
+            matrix.undisturbed[fails] = [write.what for write in await _undisturbed(lanes[fails], fails=fails)]
+        cases = [
+            Case(fails, name, what, nth)
+            for fails, name in rows
+            for position, (what, nth) in enumerate(matrix.points(fails=fails))
+            if DISTURBANCES[name].restart or position % every == 0
+        ]
+        waiting = iter(cases)
+        await asyncio.gather(*(_work(lane, waiting, matrix.outcomes) for lane in lanes))
+    finally:
+        await asyncio.gather(*(lane.stop() for lane in lanes), return_exceptions=True)
+        nursery.stop()
+    return matrix
+
+
+async def _work(lane: Lane, cases: Iterable[Case], outcomes: list[Outcome]) -> None:
+    for case in cases:
+        outcome = await _one(lane, case)
+        outcomes.append(outcome)
+        if outcome.end not in (DONE, BACK, DEAD):
+            await lane.start_anew()
+
+
+async def _one(lane: Lane, case: Case) -> Outcome:
+    disturbance = DISTURBANCES[case.disturbance]
+    before = await lane.issued()
+    lane.programs["two"].stubborn = case.fails
+    try:
+        reached = await lane.disturbed(case.what, case.nth, disturbance.act)
+        if disturbance.restart and reached:
+            lane.start_operator()
+        if disturbance.fatal and reached:
+            end = await _dead(lane, disturbance)
+        else:
+            await lane.ended()
+            lane.set_clock(0)
+            after = await lane.settled()
+            end = BACK if after.tokens == before.tokens else DONE
+    except (AssertionError, OSError) as error:
+        return Outcome(case, True, str(error), tuple(lane.refused))
+    finally:
+        lane.set_clock(0)
+        lane.programs["two"].stubborn = False
+    return Outcome(case, reached, end, tuple(lane.refused))
+
+
+async def _dead(lane: Lane, disturbance: Disturbance) -> str:
+    """Every token that there was is refused by every router; then the key is made well again."""
+    tokens = lane.tokens
+
+    async def all_refused() -> bool:
+        return all([await lane.answers(token) == {401} for token in tokens])
+
+    await lane.until(all_refused, "every token refused")
+    await lane.quiet()
+    assert await all_refused(), "a token came back"
+    lane.programs["two"].stubborn = False
+    if disturbance.name == "key deleted":
+        assert await lane.admin.find(f"secrets/{SECRET}") is None, "the Secret of a deleted key"
+        key = {**scoped_key(), "metadata": {"name": KEY}}
+        await lane.admin.create(f"scopedkeys/{KEY}", key)
+    else:
+        await lane.admin.patch(f"scopedkeys/{KEY}", {"spec": {"revoked": False}})
+    await lane.readmitted()
+    return DEAD
+
+
+async def _undisturbed(lane: Lane, *, fails: bool) -> Sequence[Write]:
+    async def nothing(lane: Lane, write: Write, forward: Forward) -> web.StreamResponse:
+        return await lane.passed_on(write, forward)
+
+    lane.programs["two"].stubborn = fails
+    await lane.disturbed("PATCH secrets/turnout-keyring", 1, nothing)
+    await lane.settled()
+    await lane.quiet()
+    lane.programs["two"].stubborn = False
+    return list(lane.writes)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _overlay(folder: Path, lane: Lane) -> str:
+    return OVERLAY.format(namespace=lane.namespace, base=os.path.relpath(ROOT / "manifests" / "namespaced", folder))
