@@ -24,7 +24,16 @@ from turnout.api.common import Condition, ConditionStatus, ConditionType
 from turnout.api.crds import KINDS
 from turnout.api.modelgroup_status import CircuitState, LatencyStatus, ModelGroupStatus, ModelStatus
 from turnout.api.problems import problems
-from turnout.api.scopedkey import KeyPhase, ScopedKeyStatus, TokenState, TokenStatus
+from turnout.api.scopedkey import (
+    KeyPhase,
+    KeyUsage,
+    ModelUse,
+    PeriodUse,
+    RevocationStatus,
+    ScopedKeyStatus,
+    TokenState,
+    TokenStatus,
+)
 
 HERE = Path(__file__).parent
 CRDS = HERE.parents[1] / "crds"
@@ -130,6 +139,8 @@ CONDITIONS = tuple(
     for type_ in ConditionType
 )
 HALF = Decimal("0.5")
+MODEL_USED = ModelUse(group="assistant", model="gpt-4.1", requests=3, tokens=1500, usd=Decimal("0.25"))
+USED = PeriodUse(since=NOW, requests=3, tokens=1500, usd=Decimal("0.25"), models=(MODEL_USED,))
 STATUSES = {
     "group-least": ModelGroupStatus(
         observed_generation=1,
@@ -160,6 +171,8 @@ STATUSES = {
         secret_name="root",
         tokens=(TokenStatus(id="7f3a", state=TokenState.DRAINING, issued_at=NOW, last_used_at=NOW),),
         expires_at=NOW,
+        last_revocation=RevocationStatus(token="7f3b", asked_at=NOW, took_ms=412),
+        usage=KeyUsage(today=USED, month=USED),
     ),
     "rollout-least": CanaryRolloutStatus(
         observed_generation=1,
@@ -176,7 +189,7 @@ STATUSES = {
 }
 COLUMNS = {
     "group-least": ("NAME MODELS PRIMARY READY FALLBACK AGE", "local 1 llama3.2 True 0.012"),
-    "key-all": ("NAME PHASE SECRET EXPIRES READY AGE", "root Rotating root 2026-11-22T18:00:00Z True"),
+    "key-all": ("NAME PHASE SECRET EXPIRES USD READY AGE", "root Rotating root 2026-11-22T18:00:00Z 0.25 True"),
     "rollout-least": (
         "NAME GROUP MODEL PHASE STEP WEIGHT AGE",
         "to-llama assistant meta-llama/Llama-3.1-8B Holding 2 25",

@@ -16,6 +16,7 @@ from turnout.api.scopedkey import TokenState
 from turnout.decide.ir import Router
 from turnout.decide.issued import Failure, Issued, Restart, Revocation, Rotation, Step, Token
 from turnout.decide.snapshot import Invalid, Snapshot
+from turnout.decide.usage import NANO, Ledger, Use
 from turnout.infra.consumer import consumer_secret
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status
@@ -66,7 +67,16 @@ def snapshot(file: Path) -> Snapshot:
         issued={k.metadata.name: issued(k.metadata.name) for k in found["ScopedKey"] if k.metadata.name[:4] != "new-"},
         invalid=tuple(invalid),
         foreign_secrets=frozenset(s["metadata"]["name"] for s in found["Secret"]),
+        ledger=ledger([k.metadata.name for k in found["ScopedKey"]]),
     )
+
+
+def ledger(keys: list[str]) -> Ledger:
+    """Keys whose names begin with "spent-" have used 100.25 USD this month, those with "nearly-" 80."""
+    today = {(k, "assistant", "llama"): Use(3, 1_500, 250_000_000) for k in keys if k.startswith("spent-")}
+    dear = {(k, "assistant", "gpt"): Use(40, 90_000, 100 * NANO) for k in keys if k.startswith("spent-")}
+    nearly = {(k, "assistant", "gpt"): Use(32, 72_000, 80 * NANO) for k in keys if k.startswith("nearly-")}
+    return Ledger(NOW.date(), today, {**today, **dear, **nearly}) if today or nearly else Ledger()
 
 
 def issued(name: str) -> Issued:
@@ -123,7 +133,7 @@ def _statuses(case: Case, compiled: Compiled) -> dict[str, Any]:
     """The status of each object once two routers run the configuration and nobody has used it yet."""
     given, decision = snapshot(case.folder / "in.yaml"), compiled.decision
     progress, url = Programmed(compiled.files.version, 2, 2), "http://turnout-router.ai.svc/v1"
-    moment = Moment(decision, progress, {}, Observation(), url, NOW)
+    moment = Moment(decision, progress, {}, Observation(ledger=given.ledger), url, NOW)
     groups = {g.metadata.name: g for g in given.groups}
     statuses = {}
     for verdict in decision.verdicts:

@@ -78,6 +78,7 @@ class ConditionType(StrEnum):
     ROTATION_BLOCKED = "RotationBlocked"
     ROTATION_FAILED = "RotationFailed"
     OLD_TOKEN_STILL_USED = "OldTokenStillUsed"
+    BUDGET_WARNING = "BudgetWarning"
 
 
 class ConditionStatus(StrEnum):

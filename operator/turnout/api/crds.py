@@ -92,6 +92,7 @@ KINDS = (
             Column("Phase", ".status.phase", "Where the key is in its life."),
             Column("Secret", ".status.secretName", "The Secret that holds the token."),
             Column("Expires", ".status.expiresAt", "When the newest token stops working."),
+            Column("USD", ".status.usage.month.usd", "What it cost this month, in US dollars."),
             READY,
             AGE,
         ),

@@ -1,13 +1,14 @@
 """ScopedKey: what one program may call, and the tokens issued for it. Pure."""
 
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
-from turnout.api.quantities import Time, Whole, Within, cel_seconds
+from turnout.api.quantities import Amount, Measure, Time, Whole, Within, cel_seconds
 from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
@@ -23,6 +24,9 @@ GroupName = Annotated[
 _OVERLAP_MIN = "(has(self.min) ? self.min : '10m')"
 _OVERLAP_MAX = "(has(self.max) ? self.max : '24h')"
 PositiveLimit = Annotated[int, Whole(1, 1_000_000_000)]
+Count = Annotated[int, Whole(0, 2**53)]
+MOST_MODELS = 50
+"""Entries of a period in status: what a person can read. A guess."""
 
 
 class Scope(StrEnum):
@@ -69,19 +73,23 @@ class ConsumerKind(StrEnum):
 
 
 class Limits(Part):
-    """How much one key may use, at each router."""
+    """How much one key may use."""
 
     requests_per_minute: PositiveLimit | None = None
-    """Requests per minute, 1 to 1000000000. Default: no limit."""
+    """Requests per minute, 1 to 1000000000, at each router. Default: no limit."""
     tokens_per_minute: PositiveLimit | None = None
-    """Tokens per minute, prompt and answer together, 1 to 1000000000. Reserved before the call: the prompt's
-    estimate plus max_tokens. Default: no limit."""
+    """Tokens per minute, prompt and answer together, 1 to 1000000000, at each router. Reserved before the call: the
+    prompt's estimate plus max_tokens. Default: no limit."""
+    usd_per_month: Annotated[Decimal, Amount("0.000001", "1000000000", 6)] | None = None
+    """US dollars per calendar month (UTC), such as "500", over all routers. From 80 % on condition BudgetWarning holds;
+    at 100 % routers answer 429 insufficient_quota until the month ends or this is raised. Counted every 5 seconds, so
+    what is asked for within about 6 seconds, and what is under way, goes beyond it. Default: no limit."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            message="set requestsPerMinute or tokensPerMinute, or leave limits out",
-            cel="has(self.requestsPerMinute) || has(self.tokensPerMinute)",
-            holds=lambda limits: bool(limits.requests_per_minute or limits.tokens_per_minute),
+            message="set requestsPerMinute, tokensPerMinute or usdPerMonth, or leave limits out",
+            cel="has(self.requestsPerMinute) || has(self.tokensPerMinute) || has(self.usdPerMonth)",
+            holds=lambda limits: bool(limits.requests_per_minute or limits.tokens_per_minute or limits.usd_per_month),
         ),
     )
 
@@ -141,7 +149,7 @@ class ScopedKeySpec(Part):
     model_groups: Annotated[tuple[GroupName, ...], Field(min_length=1, max_length=64), Unique()]
     """ModelGroups of this namespace that may be used, 1 to 64 names, or "*" for all of them."""
     limits: Limits | None = None
-    """How much may be used, at each router. Default: no limits."""
+    """How much may be used. Default: no limits."""
     expires_at: Time | None = None
     """When the key stops working, such as 2027-02-20T00:00:00Z; routers hold to it by themselves. Not together with
     lifetime. Default: never."""
@@ -206,6 +214,45 @@ class RevocationStatus(StatusPart):
     """Milliseconds from then until the last router answered 401 to it."""
 
 
+class ModelUse(StatusPart):
+    """What came of one model in one group."""
+
+    group: Annotated[str, Field(strict=True, max_length=253)]
+    """The ModelGroup."""
+    model: Annotated[str, Field(strict=True, max_length=253)]
+    """The model that answered."""
+    requests: Count
+    """Answered requests."""
+    tokens: Count
+    """Tokens, prompt and answer together."""
+    usd: Measure
+    """Cost in US dollars, at the prices of the group."""
+
+
+class PeriodUse(StatusPart):
+    """What a key used in a day or a month."""
+
+    since: Time
+    """When the period began: midnight in UTC."""
+    requests: Count
+    """Answered requests."""
+    tokens: Count
+    """Tokens, prompt and answer together, as providers reported them."""
+    usd: Measure
+    """Cost in US dollars, at the prices of the groups."""
+    models: Annotated[tuple[ModelUse, ...], Field(max_length=MOST_MODELS), Unique(("group", "model"))] = ()
+    """By group and model, the dearest first; at most 50 of them."""
+
+
+class KeyUsage(StatusPart):
+    """What the key used, over all routers. Counted every 5 seconds: a router that dies takes at most that with it."""
+
+    today: PeriodUse
+    """Since midnight, UTC."""
+    month: PeriodUse
+    """Since the first of the month, UTC."""
+
+
 class ScopedKeyStatus(StatusPart):
     """What became of the key."""
 
@@ -213,7 +260,7 @@ class ScopedKeyStatus(StatusPart):
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
     """Accepted, ResolvedRefs, Programmed, Ready, and Rotating, RotationBlocked, RotationFailed, OldTokenStillUsed,
-    NotYetSupported, Reconciling or Stalled while they hold."""
+    BudgetWarning, NotYetSupported, Reconciling or Stalled while they hold."""
     phase: KeyPhase | None = None
     """Where the key is in its life."""
     secret_name: SecretName | None = None
@@ -224,6 +271,8 @@ class ScopedKeyStatus(StatusPart):
     """When the token in use stops working. Absent: never."""
     last_revocation: RevocationStatus | None = None
     """How long it took, the last time that a token had to die at once. Absent: never yet."""
+    usage: KeyUsage | None = None
+    """What it used, today and this month. Written every 30 seconds at most. Absent: nothing this month."""
 
 
 def _secret_of(key: "ScopedKey") -> str:

@@ -115,6 +115,7 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     verdicts = []
     owners: dict[str, str] = {}
     taken: set[str] = set()
+    ledger = snapshot.ledger.at(now)
     groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
     issued = {k.metadata.name: snapshot.issued.get(k.metadata.name, Issued()).of(k.metadata.uid) for k in snapshot.keys}
     # Who has a token came first, and has its Secret: a newcomer of the same secretName must not take it away.
@@ -122,7 +123,7 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
         have = issued[key.metadata.name]
         # A keyring edited by hand may give two keys one token, which Envoy would refuse with everything else.
         own = have.with_tokens(t for t in have.tokens if t.token.get_secret_value() not in taken)
-        state = key_state(key, own, now=now)
+        state = key_state(key, own, ledger.of(key.metadata.name), now=now)
         taken |= {t.token.get_secret_value() for t in have.tokens}
         owner = owners.setdefault(state.secret_name, key.metadata.name)
         problem = _secret_conflict(key, owner, snapshot.foreign_secrets)

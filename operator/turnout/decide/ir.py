@@ -133,6 +133,8 @@ class Key(Frozen):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_at_ms: int | None = None
+    spent: bool = False
+    """Its budget of this month is used up: models are refused to it."""
 
     @field_serializer("token")
     def _token(self, value: SecretStr, info: SerializationInfo) -> str | None:

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import TokenState
 from turnout.decide.ir import Key
 from turnout.decide.issued import Issued, Token
 from turnout.decide.rotation import is_emergency
+from turnout.decide.usage import Usage
 from turnout.decide.verdict import Phase
+
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class KeyState:
         token: the one to hand out; None: none is proven yet, or all are dead.
         issued: all tokens that were issued for this very object, and how their rotation stands.
         mint: it needs a token now: its first, or one in place of those that an emergency kills.
+        spent: its budget of this month is used up.
     """
 
     key: ScopedKey
@@ -33,10 +38,11 @@ class KeyState:
     token: Token | None
     issued: Issued
     mint: bool = False
+    spent: bool = False
 
 
-def key_state(key: ScopedKey, issued: Issued, *, now: datetime) -> KeyState:
-    """Where a ScopedKey stands at now (aware UTC). issued: for this very object."""
+def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: datetime) -> KeyState:
+    """Where a ScopedKey stands at now (aware UTC). issued: for this very object; usage: of this month."""
     token = issued.current
     expires_at = expiry(key, token or next(reversed(issued.known), None))
     mint = False
@@ -47,7 +53,19 @@ def key_state(key: ScopedKey, issued: Issued, *, now: datetime) -> KeyState:
     else:
         mint = not issued.known or is_emergency(key, issued)
         phase = _living(issued, expires_at, now)
-    return KeyState(key, key.metadata.name, secret_name(key), phase, expires_at, token, issued, mint)
+    name, secret = key.metadata.name, secret_name(key)
+    return KeyState(key, name, secret, phase, expires_at, token, issued, mint, is_spent(key, usage))
+
+
+def budget(key: ScopedKey) -> Decimal | None:
+    """US dollars that it may spend in a month; None: no limit."""
+    return key.spec.limits.usd_per_month if key.spec.limits else None
+
+
+def is_spent(key: ScopedKey, usage: Usage) -> bool:
+    """Whether its budget is used up."""
+    limit = budget(key)
+    return limit is not None and usage.spent >= limit
 
 
 def _living(issued: Issued, expires_at: datetime | None, now: datetime) -> Phase:
@@ -88,6 +106,7 @@ def router_keys(key: ScopedKey, state: KeyState) -> tuple[Key, ...]:
             requests_per_minute=key.spec.limits.requests_per_minute if key.spec.limits else None,
             tokens_per_minute=key.spec.limits.tokens_per_minute if key.spec.limits else None,
             expires_at_ms=int(expires_at.timestamp() * 1000) if expires_at else None,
+            spent=state.spent,
         )
         for token in state.issued.known
         for expires_at in (expiry(key, token),)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
 from turnout.decide.issued import Issued
+from turnout.decide.usage import Ledger
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Snapshot:
             router may be another's provider. repr leaves them out.
         issued: ScopedKey name → its tokens. A key without one is to be issued one.
         invalid: objects that could not be parsed; they keep what they last had.
+        ledger: what keys have used.
         foreign_secrets: names of Secrets that exist and are not Turnout's own, which it must not overwrite.
     """
 
@@ -35,4 +37,5 @@ class Snapshot:
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     issued: Mapping[str, Issued] = field(default_factory=dict)
     invalid: tuple[Invalid, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
     foreign_secrets: frozenset[str] = frozenset()

@@ -11,6 +11,8 @@ KEYRING = "turnout-keyring"
 """The Secret with the tokens that were issued."""
 STATE = "turnout-state"
 """The Secret with the last good configuration."""
+USAGE = "turnout-usage"
+"""The ConfigMap with what keys have used."""
 RESERVED = frozenset({ROUTER, KEYRING, STATE})
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

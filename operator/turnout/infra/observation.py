@@ -7,6 +7,7 @@ from functools import cached_property
 
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.facts import Uses
+from turnout.decide.usage import Ledger
 
 SUBSCRIPTIONS = 6
 """Files of a router that have a version of their own: xds.render.Files."""
@@ -144,11 +145,13 @@ class Observation:
         lanes: of every router, so a lane may be there several times. None: not looked yet.
         figures: by group; a group that is missing had no traffic. None: not watched for long enough to tell.
         uses: which tokens were used.
+        ledger: what keys have used; None: not looked yet.
     """
 
     lanes: tuple[LaneState, ...] | None = None
     figures: Mapping[str, GroupFigures] | None = None
     uses: Uses = field(default_factory=Uses)
+    ledger: Ledger | None = None
 
     @cached_property
     def by_lane(self) -> Mapping[str, Sequence[LaneState]]:

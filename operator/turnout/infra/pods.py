@@ -7,9 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RouterPod:
-    """A router pod that takes traffic.
+    """A router pod that can be asked.
 
     Attributes:
+        ready: it takes traffic; else it only ends what it has begun, or has not begun yet.
         life: uid and number of restarts: counters begin at zero with each.
     """
 
@@ -17,18 +18,23 @@ class RouterPod:
     name: str
     ip: str
     life: str
+    ready: bool = True
 
 
 def ready_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
     """Pods that are ready and not on their way out, by name."""
-    found = (_ready_pod(pod) for pod in pods)
-    return tuple(sorted((pod for pod in found if pod), key=lambda pod: pod.name))
+    return tuple(pod for pod in live_pods(pods) if pod.ready)
 
 
-def _ready_pod(pod: Mapping[str, Any]) -> RouterPod | None:
-    meta, status = pod["metadata"], pod.get("status", {})
+def live_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
+    """Pods that have an address, ready or not, those on their way out among them, by name."""
+    found = (_router_pod(pod) for pod in pods if pod.get("status", {}).get("podIP"))
+    return tuple(sorted(found, key=lambda pod: pod.name))
+
+
+def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
+    meta, status = pod["metadata"], pod["status"]
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
-    if not ready or "deletionTimestamp" in meta or not status.get("podIP"):
-        return None
     restarts = sum(c.get("restartCount", 0) for c in status.get("containerStatuses") or ())
-    return RouterPod(meta["namespace"], meta["name"], status["podIP"], f"{meta['uid']}/{restarts}")
+    life, ready = f"{meta['uid']}/{restarts}", ready and "deletionTimestamp" not in meta
+    return RouterPod(meta["namespace"], meta["name"], status["podIP"], life, ready)

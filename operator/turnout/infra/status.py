@@ -10,6 +10,7 @@ from turnout.api.quantities import format_decimal, format_time
 from turnout.decide.build import Decision
 from turnout.decide.ir import Group
 from turnout.decide.keys import KeyState
+from turnout.decide.usage import Ledger
 from turnout.decide.verdict import Phase, Verdict
 from turnout.infra import conditions
 from turnout.infra.conditions import Condition, fails, holds
@@ -17,8 +18,9 @@ from turnout.infra.key_status import rotation_conditions, token_statuses
 from turnout.infra.labels import Json
 from turnout.infra.model_status import QUOTING, model_statuses, provider_conditions
 from turnout.infra.observation import Observation, Programmed
+from turnout.infra.usage_status import budget_conditions, not_ready, usage_status
 
-RENEWED = {*QUOTING, ConditionType.OLD_TOKEN_STILL_USED}
+RENEWED = {*QUOTING, ConditionType.OLD_TOKEN_STILL_USED, ConditionType.BUDGET_WARNING}
 """Conditions whose message holds figures, or what a provider says now."""
 
 
@@ -84,16 +86,21 @@ def group_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old:
 def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json:
     """Status of a ScopedKey."""
     state = next((state for state in moment.decision.keys if state.name == verdict.name), None)
+    ledger = moment.seen.ledger.at(moment.now) if moment.seen.ledger else None
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     found.append(_programmed_key(verdict, state, moment.progress))
-    found += _ready_key(verdict, state, found, moment.unwritten.get(verdict.name))
+    found += _ready_key(verdict, state, found, moment)
     if state is not None:
         found += rotation_conditions(state, moment.blocked.get(verdict.name, ""), moment.seen.uses, moment.now)
+        found += budget_conditions(state, (ledger or Ledger()).of(verdict.name), moment.now)
     status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
     if state is None:
         return status
     status |= {"phase": state.phase.value, "secretName": state.secret_name}
     status |= token_statuses(state, moment.seen.uses, old)
+    status |= (
+        {"usage": old["usage"]} if ledger is None and "usage" in old else usage_status(verdict.name, ledger or Ledger())
+    )
     return {**status, "expiresAt": format_time(state.expires_at)} if state.expires_at else status
 
 
@@ -127,7 +134,7 @@ def _pressing(status: Mapping[str, Any]) -> Json:
         for c in status.get("conditions") or ()
     ]
     tokens = [{n: value for n, value in token.items() if n != "lastUsedAt"} for token in status.get("tokens") or ()]
-    return {**status, "fallbackShare": None, "models": models, "conditions": found, "tokens": tokens}
+    return {**status, "fallbackShare": None, "usage": None, "models": models, "conditions": found, "tokens": tokens}
 
 
 def _ordered(status: Mapping[str, Any]) -> Json:
@@ -155,16 +162,15 @@ def _programmed_key(verdict: Verdict, state: KeyState | None, progress: Programm
     return holds(ConditionType.PROGRAMMED, found.reason, "Every ready router refuses it.")
 
 
-def _ready_key(
-    verdict: Verdict, state: KeyState | None, found: Sequence[Condition], unwritten: str | None
-) -> list[Condition]:
-    if unwritten is not None:
+def _ready_key(verdict: Verdict, state: KeyState | None, found: Sequence[Condition], moment: Moment) -> list[Condition]:
+    if (unwritten := moment.unwritten.get(verdict.name)) is not None:
         reason = "ApplyFailed"
         return [fails(ConditionType.READY, reason, unwritten), holds(ConditionType.RECONCILING, reason, unwritten)]
     if verdict.problem is None and state is not None and state.phase is Phase.EXPIRED:
         message = f"The key expired at {format_time(state.expires_at) if state.expires_at else ''}; routers refuse it."
         return [fails(ConditionType.READY, "Expired", message), holds(ConditionType.STALLED, "Expired", message)]
-    return conditions.summary(verdict, found)
+    spent = not_ready(state, moment.now) if state is not None and verdict.problem is None else []
+    return spent or conditions.summary(verdict, found)
 
 
 def _fallback_share(group: Group, seen: Observation, old: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """Manifests and tokens → snapshot, decision and files, with a token for every key that needs one. No I/O."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from turnout.api.problems import KINDS
@@ -9,10 +9,13 @@ from turnout.apply import keyring
 from turnout.decide.ir import Router
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
+from turnout.decide.usage import Ledger
 from turnout.local.directory import Generations, snapshot
 from turnout.local.manifests import Manifest
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import Place
+
+NOT_USED = Ledger()
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,17 @@ def compile_manifests(
     place: Place,
     now: datetime,
     quarantine: Quarantine | None = None,
+    ledger: Ledger = NOT_USED,
 ) -> Result:
-    """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC.
+    """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC; ledger: what keys
+    have used.
 
     A Secret with a variable that is not set is as good as missing: no provider shall be sent a placeholder.
     quarantine: groups that Envoy refused before; those that have changed since are let go.
     """
     chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
-        state = snapshot(chosen, namespace, issued=issued, generations=generations)
+        state = replace(snapshot(chosen, namespace, issued=issued, generations=generations), ledger=ledger)
         compiled = compile_namespace(state, previous, now=now, place=place)
         if quarantine is not None:
             quarantine.review(compiled.decision.router)

@@ -17,8 +17,10 @@ from turnout.apply.keyring import Keyring
 from turnout.decide.build import Decision
 from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
+from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
+from turnout.decide.usage import Ledger
 from turnout.errors import ScrapeError, UsageError
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.redaction import secrets_of
@@ -63,6 +65,7 @@ class Engine:
         self._envoy = envoy
         self._http = http
         self._issued: Keyring = home.issued()
+        self._ledger = home.ledger()
         self._published: Files | None = None
         self._previous = home.last_good(settings.namespace)
         self._manifests: list[Manifest] = []
@@ -99,6 +102,7 @@ class Engine:
             place=self._settings.place,
             now=datetime.now(UTC),
             quarantine=self._quarantine,
+            ledger=self._ledger,
         )
         self._keep(result.issued)
         self._state = result.state
@@ -161,9 +165,18 @@ class Engine:
         self._due_at = due_at(self._decision, datetime.now(UTC))
         return bool(changed)
 
+    def counted(self, ledger: Ledger) -> None:
+        """Keys have used that much."""
+        self._ledger = ledger
+
     def due(self) -> bool:
-        """Whether a key is to be looked at by now: it has died, or is in motion, or its rotation is due."""
-        return self._due_at is not None and self._due_at <= datetime.now(UTC)
+        """Whether a key is to be looked at by now: it has died, is in motion, is due to rotate, or its budget is used
+        up or there is a new one.
+        """
+        now = datetime.now(UTC)
+        ledger, keys = self._ledger.at(now), self._decision.keys if self._decision else ()
+        spent = any(is_spent(state.key, ledger.of(state.name)) != state.spent for state in keys)
+        return spent or (self._due_at is not None and self._due_at <= now)
 
     def _keep(self, issued: Keyring) -> None:
         if issued != self._issued:
@@ -171,7 +184,8 @@ class Engine:
             self._issued = issued
 
     def write_statuses(self, seen: Observation) -> None:
-        """Bring DIR/.turnout/status up to date."""
+        """Bring DIR/.turnout/status up to date, and what keys have used."""
+        self._home.save_ledger(self._ledger)
         if self._decision is not None:
             refused, url = self._quarantine.reasons, self._settings.url
             moment = Moment(self._decision, self._progress, refused, seen, url, datetime.now(UTC))

@@ -5,6 +5,7 @@ It holds:
     secrets/NAME.yaml       the same as the Secret that the operator would write
     status/KINDS/NAME.yaml  each object with its status, as `kubectl get -o yaml` shows it
     keyring.json            issued tokens: the operator's Secret turnout-keyring
+    usage                   what keys have used: its ConfigMap turnout-usage
     state                   the last good configuration: its Secret turnout-state
     bootstrap.json, turnout.wasm, xds/   what Envoy reads; envoy.log: what it says; access.log: of requests, if asked
     .made-by-turnout        without it, a folder that is not empty is somebody else's, and is left alone
@@ -25,7 +26,9 @@ from turnout.apply import keyring
 from turnout.decide.ir import Router, dump, load
 from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState
+from turnout.decide.usage import Ledger
 from turnout.errors import BrokenStateError, UsageError
+from turnout.infra import ledger
 from turnout.infra.kinds import RESOURCES
 from turnout.infra.labels import Json
 from turnout.infra.objects import secret
@@ -108,6 +111,17 @@ class Home:
         """Keep what was issued."""
         document = keyring.keyring_secret(namespace, issued)
         files.write(self.path / "keyring.json", json.dumps(document, indent=1).encode())
+
+    def ledger(self) -> Ledger:
+        """What keys have used. Nothing, if the file is not what was written."""
+        try:
+            return ledger.load((self.path / "usage").read_bytes())
+        except (OSError, ValueError):
+            return Ledger()
+
+    def save_ledger(self, book: Ledger) -> None:
+        """Keep what keys have used."""
+        files.write(self.path / "usage", ledger.dump(book))
 
     def last_good(self, namespace: str) -> Router | None:
         """The configuration that was last published, if it was for this namespace and this version can read it."""

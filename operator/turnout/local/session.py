@@ -85,7 +85,7 @@ class Session:
         place = Place(str(self.home.save_filter()), str(folder / "xds"), ca_bundle())
         self._envoy = Envoy(binary, folder, place, options.listen, access_log=options.access_log)
         self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
-        self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses)
+        self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses, self.home.ledger())
         self._busy = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._impatient = asyncio.Event()
@@ -113,6 +113,9 @@ class Session:
         try:
             await _first_of(self._serve(display), self._stopping.wait())
             await self._drain()
+            await self._watcher.look(self.router)  # what the last second's requests used, too
+            self._engine.counted(self._watcher.ledger)
+            self._write_statuses()
         except OSError as error:  # a full disk, say
             raise UsageError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
         finally:
@@ -229,6 +232,7 @@ class Session:
     async def _watch(self) -> None:
         while True:
             await self._watcher.look(self.router)
+            self._engine.counted(self._watcher.ledger)
             if self._engine.due():
                 await self._take_up()
             await asyncio.sleep(LOOK_S)

@@ -9,11 +9,13 @@ import httpx
 
 from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
+from turnout.decide.usage import Ledger
 from turnout.errors import ScrapeError
 from turnout.infra.observation import LaneState, Observation, Refusal
 from turnout.local.figures import Figures, GroupRow
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import read_lanes, read_metrics
+from turnout.observe.spending import spending
 from turnout.observe.uses import UseBook
 
 log = logging.getLogger(__name__)
@@ -27,10 +29,13 @@ SUMMARY_S = 10.0
 
 
 class Watcher:
-    """Looks at one Envoy. rows and uses are what it saw last."""
+    """Looks at one Envoy. rows, uses and ledger are what it saw last."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, write_statuses: Callable[[Observation], None]) -> None:
-        """url: the status listener."""
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, write_statuses: Callable[[Observation], None], ledger: Ledger
+    ) -> None:
+        """url: the status listener; ledger: what keys had used before this Envoy began."""
+        self.ledger = ledger.of_routers(frozenset())
         self._http = http
         self._url = url
         self._write_statuses = write_statuses
@@ -58,6 +63,7 @@ class Watcher:
         self._sampler.add("envoy", samples, now)
         self._book.add("envoy", samples, began)
         self.uses = self._book.uses(["envoy"], began)
+        self.ledger = self.ledger.looked("envoy", spending(samples), began)
         self._tell_changes(router, lanes)
         before, self._lanes = Observation(self._lanes), lanes
         seen = self.seen(now)
@@ -71,7 +77,7 @@ class Watcher:
 
     def seen(self, now: float) -> Observation:
         """The last look, for statuses; now: seconds of the loop's clock."""
-        return Observation(self._lanes, self._sampler.figures(now), self.uses)
+        return Observation(self._lanes, self._sampler.figures(now), self.uses, self.ledger)
 
     def _tell_changes(self, router: Router, lanes: tuple[LaneState, ...]) -> None:
         before = {state.lane: state for state in self._lanes}

@@ -1,6 +1,6 @@
 """Counts of requests by token, as each router tells them → which tokens are used. No I/O; fed by the watchers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 from prometheus_client.samples import Sample
@@ -31,14 +31,17 @@ class UseBook:
                 self._requests[token] = self._requests.get(token, 0) + int(more)
         self._counts[life], self._looked[life] = counts, now
 
+    def keep(self, lives: Set[str]) -> None:
+        """Forget routers that are gone."""
+        for life in self._counts.keys() - lives:
+            del self._counts[life], self._looked[life]
+
     def uses(self, lives: Iterable[str], since: datetime) -> Uses:
-        """What is known, if these are the routers that there are, and a look at them began at `since`.
+        """What is known, if these are the routers that take traffic, and a look at them began at `since`.
 
         One of them that did not answer may have seen anything: then nobody can tell what was unused.
         """
         alive = set(lives)
-        self._counts = {life: counts for life, counts in self._counts.items() if life in alive}
-        self._looked = {life: at for life, at in self._looked.items() if life in alive}
         complete = bool(alive) and all(life in self._looked and self._looked[life] >= since for life in alive)
         if complete and self._since is None:
             self._since = since

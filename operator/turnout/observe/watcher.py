@@ -7,18 +7,20 @@ from datetime import UTC, datetime
 
 import httpx
 
+from turnout.decide.usage import Ledger
 from turnout.errors import ScrapeError
 from turnout.infra.observation import LaneState, Observation
 from turnout.infra.pods import RouterPod
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import base_url, read_lanes, read_metrics
+from turnout.observe.spending import spending
 from turnout.observe.uses import UseBook
 
 log = logging.getLogger(__name__)
 
 
 class RouterWatcher:
-    """Looks at every router that takes traffic.
+    """Looks at every router: those that take traffic, and at what the others still count.
 
     One that does not answer keeps the circuits that it last showed until it answers or is gone: silence is no recovery.
     """
@@ -29,13 +31,16 @@ class RouterWatcher:
         pods: Callable[[], tuple[RouterPod, ...]],
         observe: Callable[[Observation], None],
         every_s: float,
+        ledger: Ledger,
     ) -> None:
+        """pods: all that have an address; observe: told of each look; ledger: what keys had used until now."""
         self._http = http
         self._pods = pods
         self._observe = observe
         self._every_s = every_s
         self._sampler = Sampler()
         self._uses = UseBook()
+        self._ledger = ledger
         self._lanes: dict[str, tuple[LaneState, ...]] = {}
 
     async def run(self) -> None:
@@ -50,14 +55,18 @@ class RouterWatcher:
     async def look(self) -> None:
         """Look once."""
         pods, began = self._pods(), datetime.now(UTC)
-        await asyncio.gather(*map(self._read_lanes, pods), *map(self._sample, pods))
-        lives = {pod.life for pod in pods}
+        ready = [pod for pod in pods if pod.ready]
+        await asyncio.gather(*map(self._read_lanes, ready), *map(self._sample, pods))
+        lives = {pod.life for pod in ready}
         self._lanes = {life: states for life, states in self._lanes.items() if life in lives}
-        self._sampler.keep(lives)
+        for book in (self._sampler, self._uses):
+            book.keep({pod.life for pod in pods})
+        self._ledger = self._ledger.of_routers({pod.life for pod in pods})
         lanes = [state for states in self._lanes.values() for state in states]
         figures = self._sampler.figures(asyncio.get_running_loop().time())
         uses = self._uses.uses(lives, began)
-        self._observe(Observation(tuple(sorted(lanes, key=lambda state: state.lane)), figures, uses))
+        seen = tuple(sorted(lanes, key=lambda state: state.lane))
+        self._observe(Observation(seen, figures, uses, self._ledger))
 
     async def _read_lanes(self, pod: RouterPod) -> None:
         try:
@@ -73,3 +82,4 @@ class RouterWatcher:
             return
         self._sampler.add(pod.life, samples, asyncio.get_running_loop().time())
         self._uses.add(pod.life, samples, datetime.now(UTC))
+        self._ledger = self._ledger.looked(pod.life, spending(samples), datetime.now(UTC))

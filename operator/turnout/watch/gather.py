@@ -8,6 +8,7 @@ from turnout.api import CanaryRollout, ModelGroup, Resource, ScopedKey
 from turnout.api.problems import problems_of
 from turnout.apply import keyring
 from turnout.decide.snapshot import Invalid, Snapshot
+from turnout.decide.usage import Ledger
 from turnout.infra.kinds import CANARY_ROLLOUT, MODEL_GROUP, SCOPED_KEY, SECRET, Kind
 from turnout.infra.labels import KEYRING, RESERVED, Json, is_ours
 from turnout.infra.objects import decoded
@@ -27,8 +28,11 @@ class Gatherer:
         self._namespace = namespace
         self._parsed: dict[tuple[str, str], tuple[tuple[str, int], Resource | Invalid]] = {}
 
-    def snapshot(self) -> Snapshot:
-        """The namespace as it is now. Raises BrokenStateError if the keyring is not ours."""
+    def snapshot(self, ledger: Ledger) -> Snapshot:
+        """The namespace as it is now. ledger: what keys have used.
+
+        Raises BrokenStateError if the keyring is not ours.
+        """
         secrets = self._store.objects(self._namespace, SECRET)
         groups, bad_groups = self._read(MODEL_GROUP, ModelGroup)
         keys, bad_keys = self._read(SCOPED_KEY, ScopedKey)
@@ -42,6 +46,7 @@ class Gatherer:
             secrets={name: decoded(obj) for name, obj in secrets.items() if name not in RESERVED},
             issued=keyring.read(secrets.get(KEYRING)),
             invalid=(*bad_groups, *bad_keys, *bad_rollouts),
+            ledger=ledger,
             foreign_secrets=frozenset(foreign) | RESERVED,
         )
 

@@ -9,7 +9,7 @@ import kopf
 from turnout.apply.kube import connect
 from turnout.errors import UsageError
 from turnout.infra.kinds import POD
-from turnout.infra.pods import ready_pods
+from turnout.infra.pods import live_pods
 from turnout.module import filter_module
 from turnout.observe import health, scrape
 from turnout.observe.health import Health
@@ -63,9 +63,10 @@ class Workers:
         context = self._context
         watcher = RouterWatcher(
             context.http,
-            lambda: ready_pods(context.store.objects(worker.namespace, POD).values()),
-            worker.reporter.observe,
+            lambda: live_pods(context.store.objects(worker.namespace, POD).values()),
+            worker.observe,
             context.settings.scrape_s,
+            worker.books.ledger,
         )
         beside = [asyncio.create_task(work) for work in (worker.reporter.run(), watcher.run())]
         try:

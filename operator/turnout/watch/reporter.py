@@ -15,6 +15,7 @@ from turnout.infra.kinds import BY_NAME
 from turnout.infra.labels import Json, service_url
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status, presses
+from turnout.watch.books import Books
 from turnout.watch.context import Context, now
 from turnout.watch.gather import parse
 
@@ -39,8 +40,9 @@ class Outcome:
 class Reporter:
     """Writes the statuses of one namespace: at once when a condition or a circuit changed, rarely for mere figures."""
 
-    def __init__(self, context: Context, namespace: str) -> None:
-        self._context = context
+    def __init__(self, context: Context, namespace: str, books: Books) -> None:
+        """books: kept before a status tells what is in them."""
+        self._context, self._books = context, books
         self._namespace = namespace
         self._due = asyncio.Event()
         self._outcome: Outcome | None = None
@@ -81,6 +83,8 @@ class Reporter:
         if self._outcome is None:
             return
         seen, figures_due = self._seen, self._figures_due()
+        if figures_due:
+            await self._books.keep()
         wanted = []
         for verdict in self._outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)

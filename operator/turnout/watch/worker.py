@@ -15,18 +15,20 @@ from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router, dump, load
+from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
 from turnout.infra.consumer import abandoned
-from turnout.infra.kinds import BY_NAME, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
-from turnout.infra.labels import KEYRING, ROUTER, STATE, Json, is_ours
+from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
+from turnout.infra.labels import KEYRING, ROUTER, STATE, USAGE, Json, is_ours
 from turnout.infra.objects import decoded, files_secret, router_objects, secret
-from turnout.infra.observation import ConfigState, Programmed
+from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.scrape import base_url, openai_url, read_config
+from turnout.watch.books import Books
 from turnout.watch.context import Context, now
 from turnout.watch.gather import Gatherer
 from turnout.watch.reporter import Outcome, Reporter
@@ -55,10 +57,11 @@ class Worker:
         settings = context.settings
         self.namespace = namespace
         self.waker = Waker(quiet_s=settings.quiet_s, at_most_s=settings.at_most_s)
-        self.reporter = Reporter(context, namespace)
         self._context = context
         self._gatherer = Gatherer(context.store, namespace)
         self._applier = Applier(context.kube, self._live)
+        self.books = Books(context.store, namespace, self._applier)
+        self.reporter = Reporter(context, namespace, self.books)
         self._publisher = Publisher(context.kube, self._read_config, self._pods)
         self._quarantine = Quarantine()
         self._previous: Router | None = None
@@ -67,6 +70,15 @@ class Worker:
         self._failures = 0
         self._since = 0.0
         self._finished = 0.0
+
+    def observe(self, seen: Observation) -> None:
+        """The routers were looked at. A key whose budget was used up by what was seen must be refused now."""
+        if seen.ledger is not None:
+            self.books.ledger = seen.ledger
+        self.reporter.observe(seen)
+        keys = self._compiled.decision.keys if self._compiled else ()
+        if any(is_spent(state.key, self.books.ledger.at(now()).of(state.name)) != state.spent for state in keys):
+            self.waker.wake(urgent=True)
 
     async def run(self) -> None:
         """Work until the namespace is no concern any more."""
@@ -106,7 +118,7 @@ class Worker:
                 written = await self._publish(compiled)
             else:
                 written = False
-                await self._prune_router()
+                await self._prune_router(keys=bool(decision.keys))
         progress = Programmed(version, 0, 0)
         if decision.wants_router:
             progress = await self._settle(compiled, written=written)
@@ -117,7 +129,7 @@ class Worker:
         if not self._loaded:
             self._previous, self._loaded = self._load(), True
         while True:
-            snapshot, live = self._gatherer.snapshot(), self._secret(KEYRING)
+            snapshot, live = self._gatherer.snapshot(self.books.ledger), self._secret(KEYRING)
             compiled = await self._compile_snapshot(snapshot)
             self._quarantine.review(compiled.decision.router)
             if self._quarantine.reasons:
@@ -209,11 +221,12 @@ class Worker:
             self.waker.wake(urgent=True)
         return moved.blocked
 
-    async def _prune_router(self) -> None:
-        """The last group is gone: remove the router. Issued tokens stay, their keys may still be there."""
+    async def _prune_router(self, *, keys: bool) -> None:
+        """The last group is gone: remove the router. Issued tokens and books stay, if their keys are still there."""
         store = self._context.store
         objects = [store.get(self.namespace, kind, ROUTER) for kind in reversed(ROUTER_KINDS)]
         objects.append(store.get(self.namespace, SECRET, STATE))
+        objects += [] if keys else [store.get(self.namespace, CONFIG_MAP, USAGE)]
         await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
         self._previous = None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 
-VERSION = 3
+VERSION = 4
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
@@ -79,5 +79,6 @@ def _keys(keys: tuple[Key, ...]) -> Iterator[tuple[str | int, ...]]:
     """One line for each key, and one for each of its tokens."""
     for key in {k.name: k for k in keys}.values():
         rights = (",".join(key.scopes), ",".join(key.groups))
-        yield ("key", key.name, *rights, key.requests_per_minute or 0, key.tokens_per_minute or 0)
+        limits = (key.requests_per_minute or 0, key.tokens_per_minute or 0)
+        yield ("key", key.name, *rights, *limits, int(key.spent))
     yield from (("token", key.name, key.token_id, key.expires_at_ms or 0) for key in keys)

@@ -4,10 +4,20 @@ import json
 
 import httpx
 
+from turnout.decide.usage import Ledger, Use
 from turnout.infra.observation import Observation
 from turnout.infra.pods import RouterPod
 from turnout.observe.watcher import RouterWatcher
 
+COUNTED = """# TYPE turnout_key_requests counter
+turnout_key_requests{group="assistant",model="gpt",key="app"} 3
+# TYPE turnout_tokens_in counter
+turnout_tokens_in{group="assistant",model="gpt",key="app"} 20
+# TYPE turnout_tokens_out counter
+turnout_tokens_out{group="assistant",model="gpt",key="app"} 5
+# TYPE turnout_cost_nanousd counter
+turnout_cost_nanousd{group="assistant",model="gpt",key="app"} 7000
+"""
 OPEN = {"lane": "a", "circuit": "Open", "failures": 5, "openForMs": 9, "ramping": False, "refusal": None}
 
 
@@ -23,10 +33,32 @@ async def test_a_router_that_falls_silent_keeps_its_circuits_until_it_is_gone() 
 
     seen: list[Observation] = []
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        watcher = RouterWatcher(http, lambda: tuple(pods), seen.append, every_s=1)
+        watcher = RouterWatcher(http, lambda: tuple(pods), seen.append, every_s=1, ledger=Ledger())
         await watcher.look()
         answers = False
         await watcher.look()
         pods.clear()
         await watcher.look()
     assert [[state.circuit.value for state in one.lanes or ()] for one in seen] == [["Open"], ["Open"], []]
+
+
+async def test_what_a_router_counts_while_it_ends_is_counted() -> None:
+    """It takes no traffic any more, and its circuits tell nothing; but what it still answers costs money."""
+    pods = [RouterPod("ai", "one", "10.0.0.1", "uid-1/0", ready=False)]
+    text = COUNTED
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=json.dumps({"lanes": [OPEN]}) if request.url.path == "/lanes" else text)
+
+    seen: list[Observation] = []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        watcher = RouterWatcher(http, lambda: tuple(pods), seen.append, every_s=1, ledger=Ledger())
+        await watcher.look()
+        text = COUNTED.replace("} 3", "} 4")
+        await watcher.look()
+        pods.clear()
+        await watcher.look()
+    where = ("app", "assistant", "gpt")
+    assert [one.ledger and one.ledger.month[where] for one in seen] == [Use(3, 25, 7000), *[Use(4, 25, 7000)] * 2]
+    assert [list(one.ledger.counted) for one in seen if one.ledger] == [["uid-1/0"], ["uid-1/0"], []]
+    assert seen[0].lanes == ()

@@ -34,7 +34,7 @@ class Namespace:
         self._store = Store(lambda _namespace, _urgent: None)
         settings = Settings(figures_s=figures_s)
         context = SimpleNamespace(kube=self, store=self._store, settings=settings, metrics=self.metrics)
-        self.reporter = Reporter(context, "ai")  # type: ignore[arg-type]
+        self.reporter = Reporter(context, "ai", self)  # type: ignore[arg-type]
         self._put({})
 
     async def apply(self, obj: dict[str, Any], *, subresource: str) -> None:
@@ -42,6 +42,9 @@ class Namespace:
         assert subresource == "status"
         self.models.append(obj["status"]["models"][0])
         self._put(obj["status"])
+
+    async def keep(self) -> None:
+        """What keys have used is no matter here."""
 
     async def sees(self, *lanes: LaneState, requests: int = 0) -> list[dict[str, Any]]:
         """A look at routers; what was written because of it."""

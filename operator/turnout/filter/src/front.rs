@@ -223,6 +223,7 @@ impl Front {
         }
         match rights::missing_scope(key, endpoint) {
             Some(scope) => Err(replies::missing_scope(scope)),
+            None if key.spent && matches!(endpoint, Endpoint::Provider(_)) => Err(replies::spent()),
             None => Ok(endpoint),
         }
     }

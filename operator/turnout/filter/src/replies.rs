@@ -16,7 +16,7 @@ pub struct Reply {
     pub status: u16,
     /// JSON.
     pub body: String,
-    /// A header more: `allow` for 405, `retry-after` for 429.
+    /// A header more: `allow` for 405, `retry-after` or `x-should-retry` for 429.
     pub header: Option<(&'static str, String)>,
 }
 
@@ -57,6 +57,13 @@ pub fn expired_key() -> Reply {
 pub fn missing_scope(scope: &str) -> Reply {
     let message = format!("You have insufficient permissions for this operation. Missing scopes: {}.", scope);
     error(403, &message, "", "insufficient_permissions")
+}
+
+/// 429: its budget is used up. SDKs ask a 429 again by themselves, which would help nobody here.
+pub fn spent() -> Reply {
+    let message = "This API key has used up its budget for this month.";
+    let body = error_body(message, "insufficient_quota", "", "insufficient_quota");
+    Reply { status: 429, body, header: Some(("x-should-retry", "false".to_string())) }
 }
 
 /// 404: a path that we do not serve.

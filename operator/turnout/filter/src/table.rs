@@ -9,7 +9,7 @@ use crate::fit::{Features, Talent};
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "3";
+pub const VERSION: &str = "4";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -96,6 +96,8 @@ pub struct Key {
     pub rpm: u64,
     /// Tokens a minute; 0 = no limit.
     pub tpm: u64,
+    /// Its budget of money is used up.
+    pub spent: bool,
 }
 
 /// A token of a key.
@@ -145,7 +147,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 3" });
+            return Err(Malformed { line: 1, why: "not a table of version 4" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
@@ -234,6 +236,14 @@ impl<'a> Words<'a> {
         self.any()?.parse().map_err(|_| "not a number")
     }
 
+    fn flag(&mut self) -> Result<bool, &'static str> {
+        match self.text()? {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => Err("neither 0 nor 1"),
+        }
+    }
+
     fn positive(&mut self) -> Result<u64, &'static str> {
         self.number().and_then(|n| if n == 0 { Err("0 where there must be more") } else { Ok(n) })
     }
@@ -285,11 +295,7 @@ impl<'a> Words<'a> {
         let name = self.text()?.to_string();
         let lane = *lanes.get(self.text()?).ok_or("a model on an unknown lane")?;
         let weight = self.number()?;
-        let fallback = match self.text()? {
-            "0" => false,
-            "1" => true,
-            _ => return Err("fallback that is neither 0 nor 1"),
-        };
+        let fallback = self.flag()?;
         let (failures, recovery_ms) = (self.positive()?, self.positive()?);
         let (permits, ramp_ms) = (self.positive()?, self.number()?);
         let rules = Rules { failures, recovery_ms, permits, ramp_ms };
@@ -311,7 +317,8 @@ impl<'a> Words<'a> {
     fn key(&mut self) -> Result<Key, &'static str> {
         let name = self.text()?.to_string();
         let (scopes, groups) = (self.list()?, self.list()?);
-        Ok(Key { name, tokens: Vec::new(), scopes, groups, rpm: self.number()?, tpm: self.number()? })
+        let (rpm, tpm, spent) = (self.number()?, self.number()?, self.flag()?);
+        Ok(Key { name, tokens: Vec::new(), scopes, groups, rpm, tpm, spent })
     }
 }
 

@@ -7,7 +7,7 @@ use turnout_filter::fit::{Features, Need};
 use turnout_filter::rights::{resolve, Denied};
 use turnout_filter::table::{Key, Table};
 
-const TABLE: &str = "turnout\t3
+const TABLE: &str = "turnout\t4
 lane\tla\tca\thost\t/v1\t\t\tua\t0\t0\t0
 lane\tlb\tcb\thost\t/v1\t\t\tub\t0\t0\t0
 lane\tlc\tcc\thost\t/v1\t\t\tuc\t0\t0\t0
@@ -17,8 +17,8 @@ model\tg\tb\tlb\t0\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*
 model\tg\tc\tlc\t20\t0\t5\t1000\t3\t0\t0\t0\t0\t0\t*
 group\tother\t1\t1\t1\t1\t1\tlive
 model\tother\tx\tlc\t100\t1\t5\t1000\t3\t0\t0\t0\t0\t0\t*
-key\tall\t*\t*\t0\t0
-key\tfew\t*\tother\t0\t0
+key\tall\t*\t*\t0\t0\t0
+key\tfew\t*\tother\t0\t0\t0
 ";
 
 /// Circuits by lane index; every other lane is open.

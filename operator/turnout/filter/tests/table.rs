@@ -3,16 +3,16 @@
 use turnout_filter::fit::{Features, Talent};
 use turnout_filter::table::{Capacity, Table};
 
-const GOOD: &str = "turnout\t3
+const GOOD: &str = "turnout\t4
 lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"\t600\t8\t300000
 lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama\t0\t0\t0
 group\tassistant\t10000\t300000\t30000\t600000\t2\tcomplete
 model\tassistant\tbig\tl1\t95\t1\t5\t30000\t3\t60000\t140000\t14000\t420000\t128000\ttools,vision
 model\tassistant\tsmall\tl2\t5\t0\t5\t30000\t3\t0\t0\t0\t0\t0\t*
-key\tbilling\tchat:create,models:list\tassistant\t500\t100000
+key\tbilling\tchat:create,models:list\tassistant\t500\t100000\t0
 token\tbilling\taa\t1800000000000
 token\tbilling\tbb\t0
-key\tall\t*\t*\t0\t0
+key\tall\t*\t*\t0\t0\t0
 ";
 
 #[test]
@@ -40,7 +40,7 @@ fn a_table_is_read_whole() {
 
 #[test]
 fn a_table_may_be_empty() {
-    assert!(Table::parse("turnout\t3\n").is_ok());
+    assert!(Table::parse("turnout\t4\n").is_ok());
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn whatever_does_not_fit_refuses_the_table() {
         GOOD.replacen(from, to, 1)
     };
     let bad = [
-        changed("turnout\t3", "turnout\t1"),
-        changed("turnout\t3\n", ""),
+        changed("turnout\t4", "turnout\t1"),
+        changed("turnout\t4\n", ""),
         changed("key\tall", "kee\tall"),
         changed("key\tall", "key\tbilling"),
         changed("token\tbilling\tbb", "token\tnobody\tbb"),

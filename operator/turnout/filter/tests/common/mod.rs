@@ -5,7 +5,7 @@ use turnout_filter::entry::*;
 use turnout_filter::host::{fake, Buffer, Map};
 
 /// Two lanes on different endpoints, the second without a credential; a live, a complete and a lonely group.
-pub const TABLE: &str = "turnout\t3
+pub const TABLE: &str = "turnout\t4
 lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t0\t0
 lane\tlb\tcb\tb.example\t\t\t\tup-b\t0\t0\t0
 group\talone\t1000\t5000\t2000\t60000\t1\tlive
@@ -16,12 +16,12 @@ model\tlive\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 group\twhole\t1000\t5000\t2000\t60000\t1\tcomplete
 model\twhole\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 model\twhole\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
-key\tall\t*\t*\t60\t1000
+key\tall\t*\t*\t60\t1000\t0
 token\tall\ttoken\t0
-key\tchat\tchat:create\tlive\t0\t0
+key\tchat\tchat:create\tlive\t0\t0\t0
 token\tchat\tother\t1000
 token\tchat\ttoken\t2000000
-key\tembed\tembeddings:create\t*\t0\t0
+key\tembed\tembeddings:create\t*\t0\t0\t0
 token\tembed\ttoken\t0
 ";
 
