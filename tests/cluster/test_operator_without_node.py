@@ -130,6 +130,38 @@ def test_a_person_owns_the_number_of_replicas(operator: Operator) -> None:
     assert deployment["spec"]["replicas"] == 5
 
 
+def keys(operator: Operator, *arguments: str) -> tuple[str, str]:
+    """`turnout keys` with the configuration of the cluster's administrator; stdout and stderr."""
+    env = {"KUBECONFIG": str(operator.api.plane.kubeconfig("admin")), "PYTHONPATH": str(ROOT / "operator")}
+    command = operator.api.namespace.argv([sys.executable, "-m", "turnout", "keys", *arguments, "-n", NAMESPACE])
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=operator.api.namespace.environment(env)
+    )
+    return run.stdout, run.stderr
+
+
+def test_the_command_line_changes_what_the_user_owns(operator: Operator) -> None:
+    """Only the spec, with what to commit; a key that does not exist is one line."""
+    operator.api.apply(named(key("billing")), namespace=NAMESPACE)
+    out, _ = keys(operator, "rotate", "billing", "--emergency")
+    found = operator.api.get("scopedkey", "billing", NAMESPACE)
+    assert found is not None
+    rotation = found["spec"]["rotation"]
+    assert rotation["emergency"] is True
+    assert yaml.safe_load(out[out.index("spec:") : out.index("Watch it")]) == {"spec": {"rotation": rotation}}
+    assert [line.split()[0] for line in keys(operator, "list")[0].splitlines()] == ["NAME", "app", "billing"]
+    unknown = keys(operator, "revoke", "biling")[1]
+    assert unknown.endswith("Error: ScopedKey 'biling' does not exist; did you mean \"billing\"?\n")
+    keys(operator, "revoke", "billing")
+
+    def phase() -> str:
+        return str((operator.api.get("scopedkey", "billing", NAMESPACE) or {}).get("status", {}).get("phase"))
+
+    operator.api.wait_for(lambda: phase() == "Revoked", "revoked")
+    assert "is revoked" in keys(operator, "rotate", "billing")[1]
+    operator.api.kubectl("delete", "scopedkey", "billing", "-n", NAMESPACE)
+
+
 @pytest.mark.parametrize("kind", ["service", "configmap", "networkpolicy", "poddisruptionbudget", "serviceaccount"])
 def test_what_somebody_deletes_comes_back(operator: Operator, kind: str) -> None:
     """Each part of a router."""

@@ -130,9 +130,11 @@ class Kube:
         obj = {"kind": kind.name, "metadata": {"namespace": namespace, "name": name}}
         return await self._patch(obj, {"fieldManager": MANAGER}, body, MERGE)
 
-    async def patch_template(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
-        """Change a workload of the user's, which nobody watches."""
-        await self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, patch, MERGE)
+    async def merge(
+        self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any], *, manager: str = MANAGER
+    ) -> None:
+        """Change an object of the user's, such as a workload, of which no witness needs to know."""
+        await self._json("PATCH", kind.path(namespace, name), {"fieldManager": manager}, patch, MERGE)
 
     async def set_managed_fields(self, obj: Mapping[str, Any], managed_fields: list[Json]) -> Json:
         """Rewrite who owns which field. Raises ConflictError if the object has changed since."""
@@ -195,6 +197,22 @@ class Kube:
         if not 200 <= answer.status <= 299:
             raise _ERRORS.get(answer.status, ClusterError)(f"{method} {path}: {answer.status} {_message(data)}")
         return data
+
+
+def connect_user(context: str | None) -> tuple[Kube, str]:
+    """The API server of kubectl's configuration, with the user's own rights, and the namespace that it works in.
+
+    context: of that configuration; None: the current one. Raises ClusterError.
+    """
+    configuration = Configuration()
+    try:
+        config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise ClusterError(f"no cluster to talk to: {error}") from None
+    chosen = next((c for c in contexts if c["name"] == context), current)
+    configuration.retries = 1
+    return Kube(configuration), str(chosen["context"].get("namespace", "default"))
 
 
 def connect(witness: Witness, wrote: Callable[[], None]) -> Kube:

@@ -25,7 +25,7 @@ async def restart_and_look(
         try:
             seen = await _look(kube, namespace, key, names)
             if names in wanted and seen.state is not RolloutState.MISSING and seen.token != wanted[names]:
-                await kube.patch_template(KINDS[names[0]], namespace, names[1], restarted(key, wanted[names]))
+                await kube.merge(KINDS[names[0]], namespace, names[1], restarted(key, wanted[names]))
                 seen = await _look(kube, namespace, key, names)
         except NotFoundError:
             seen = Rollout(RolloutState.MISSING)

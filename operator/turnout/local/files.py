@@ -27,6 +27,20 @@ def write(path: Path, content: bytes) -> bool:
     return True
 
 
+def replace(path: Path, content: bytes) -> None:
+    """The same for a file of the user's: it keeps its mode, and a link to it stays one."""
+    path = path.resolve()
+    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        shutil.copymode(path, temporary)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, which only we can look into. One that exists stays as is."""
     if not path.parent.is_dir():
