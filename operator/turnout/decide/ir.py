@@ -109,6 +109,21 @@ class Member(Frozen):
     """What it can do, sorted; None is everything."""
 
 
+class Canary(Frozen):
+    """A rollout under way: which share of a group's first attempts is drawn for another model than its first."""
+
+    rollout: str
+    """Id of this run of the rollout: what routers count is told apart by it."""
+    model: str
+    """The canary: a member of the group, perhaps one that is no fallback."""
+    baseline: str
+    """The group's first member."""
+    weight: int
+    """Share of first attempts, 0–10000 hundredths of a percent. 0: none, and nothing is counted."""
+    sticky: bool
+    """Whether a key always sees the same arm; more weight moves keys into the canary only."""
+
+
 class Group(Frozen):
     """A chain of models behind one name, in the order in which they are tried."""
 
@@ -120,6 +135,7 @@ class Group(Frozen):
     idle_ms: int
     request_ms: int
     total_ms: int
+    canary: Canary | None = None
 
 
 class Key(Frozen):

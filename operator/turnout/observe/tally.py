@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from prometheus_client.samples import Sample
 
-from turnout.xds.bootstrap import BUCKETS_MS
+from turnout.decide.evidence import BOUNDS_MS
 
 NOT_FAILED = frozenset({"ok", "client_error", "too_long", "hung_up"})
 """Results of an attempt that say nothing against the model."""
@@ -44,7 +44,7 @@ PLAIN = {
     "turnout_requests_total": Field.REQUESTS,
     "turnout_fallback_requests_total": Field.FALLBACK_REQUESTS,
 }
-BOUNDS = (*map(float, BUCKETS_MS), float("inf"))
+BOUNDS = BOUNDS_MS
 _FAILURES_AT = len(Field)
 _BUCKETS_AT = {
     "turnout_attempt_milliseconds_bucket": _FAILURES_AT + len(FAILURES),

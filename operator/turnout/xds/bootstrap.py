@@ -6,6 +6,7 @@ The listener is static on purpose: Envoy drains the connections of a listener th
 from dataclasses import dataclass
 from typing import Any
 
+from turnout.decide.evidence import BUCKETS_MS
 from turnout.decide.ir import canonical
 from turnout.xds.access_log import SWITCH, access_log
 from turnout.xds.clusters import BREAKERS
@@ -27,12 +28,6 @@ each takes about 10 KB when idle."""
 
 TAGS = ("group", "model", "to", "key", "token", "arm", "attempt", "result", "reason", "code")
 """Labels of the filter's metrics; each travels as ;name=value in the stat's name."""
-
-BUCKETS_MS = [
-    *(1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000),
-    *(4000, 5000, 6000, 8000, 10000, 15000, 20000, 30000, 45000, 60000, 90000, 120000, 180000, 300000, 600000, 3600000),
-]
-"""Upper bounds of the latency histograms, milliseconds, from a cache hit to the longest answer allowed."""
 
 
 @dataclass(frozen=True)
@@ -180,5 +175,5 @@ def _stats_config() -> Json:
     tags = [{"tag_name": t, "regex": rf"^wasmcustom\..*?(;{t}=([^;]*))"} for t in TAGS]
     return {
         "stats_tags": tags,
-        "histogram_bucket_settings": [{"match": {"prefix": "wasmcustom"}, "buckets": BUCKETS_MS}],
+        "histogram_bucket_settings": [{"match": {"prefix": "wasmcustom"}, "buckets": list(BUCKETS_MS)}],
     }
