@@ -1,0 +1,1 @@
+"""Rollouts: what the evidence says, and what follows from it. Pure."""
