@@ -10,14 +10,22 @@ import pytest
 import yaml
 
 from harness.cluster import ApiServer
-from turnout.api.canaryrollout import (
+from turnout.api.canaryrollout_status import (
     Action,
+    ArmErrors,
+    ArmLatency,
+    ArmStatus,
+    BrokenStatus,
     CanaryRolloutStatus,
     DecisionStatus,
     Gate,
     GateStatus,
     GateVerdict,
+    LedgerStatus,
+    MemoryStatus,
+    MissingStatus,
     RolloutPhase,
+    RouterCounts,
     WeightStatus,
 )
 from turnout.api.common import Condition, ConditionStatus, ConditionType
@@ -139,6 +147,9 @@ CONDITIONS = tuple(
     for type_ in ConditionType
 )
 HALF = Decimal("0.5")
+JUDGED = GateStatus(
+    gate=Gate.COST, verdict=GateVerdict.PASS, baseline=HALF, canary=HALF, low=HALF, high=HALF, limit=HALF, message="Ok."
+)
 MODEL_USED = ModelUse(group="assistant", model="gpt-4.1", requests=3, tokens=1500, usd=Decimal("0.25"))
 USED = PeriodUse(since=NOW, requests=3, tokens=1500, usd=Decimal("0.25"), models=(MODEL_USED,))
 STATUSES = {
@@ -178,13 +189,40 @@ STATUSES = {
         observed_generation=1,
         conditions=CONDITIONS,
         phase=RolloutPhase.HOLDING,
+        reason="NoData",
+        message="Wait.",
         step=2,
-        weight=WeightStatus(desired=25, applied=25, observed=Decimal("24.8")),
+        weight=WeightStatus(desired=25, applied=25, observed=HALF, observed_low=HALF, observed_high=HALF),
         step_started_at=NOW,
-        analysis=(
-            GateStatus(gate=Gate.COST, verdict=GateVerdict.PASS, baseline=HALF, canary=HALF, limit=HALF, message="Ok."),
+        held=timedelta(minutes=90),
+        analysis=(JUDGED,),
+        evidence=(
+            ArmStatus(
+                arm="canary",
+                requests=200,
+                error_rate=HALF,
+                errors=(ArmErrors(result="timeout", count=100),),
+                latency=ArmLatency(mean_ms=HALF, p95_ms=HALF),
+                first_token=ArmLatency(mean_ms=HALF, p95_ms=HALF),
+                tokens=9,
+                cost_per_1k_tokens=HALF,
+            ),
         ),
-        decisions=(DecisionStatus(at=NOW, action=Action.HOLD, step=2, weight=25, reason="NoData", message="Wait."),),
+        missing=MissingStatus(silent=("pod/0",), silent_count=1, gone=2, unplaced=3),
+        broken=BrokenStatus(looks=1, now=True, message="No."),
+        decisions=(
+            DecisionStatus(
+                at=NOW, action=Action.HOLD, step=2, weight=25, reason="NoData", message="Wait.", analysis=(JUDGED,)
+            ),
+        ),
+        ledger=LedgerStatus(
+            period=2,
+            open=True,
+            looked_at=NOW,
+            canary="ok=100 timeout=100",
+            routers=(RouterCounts(life="pod/0", period=-1, canary="ok=1"),),
+        ),
+        memory=MemoryStatus(run="1f", runs=1, steps_hash="a", spec_hash="b", left_step=1, counted_at=NOW),
     ),
 }
 COLUMNS = {

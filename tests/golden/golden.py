@@ -10,9 +10,14 @@ from typing import Any
 import yaml
 from pydantic import SecretStr, ValidationError
 
+from harness.rollouts import answers
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
+from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.api.problems import problems_of
 from turnout.api.scopedkey import TokenState
+from turnout.decide.canary import ledger as evidence
+from turnout.decide.canary.state import State
+from turnout.decide.evidence import Arm, ArmCounts, Look
 from turnout.decide.ir import Router
 from turnout.decide.issued import Failure, Issued, Restart, Revocation, Rotation, Step, Token
 from turnout.decide.snapshot import Invalid, Snapshot
@@ -63,12 +68,37 @@ def snapshot(file: Path) -> Snapshot:
         groups=tuple(found["ModelGroup"]),
         keys=tuple(found["ScopedKey"]),
         rollouts=tuple(found["CanaryRollout"]),
+        rollout_states={
+            r.metadata.name: state for r in found["CanaryRollout"] if (state := rollout_state(r.metadata.name))
+        },
         secrets={s["metadata"]["name"]: {k: v.encode() for k, v in s["stringData"].items()} for s in found["Secret"]},
         issued={k.metadata.name: issued(k.metadata.name) for k in found["ScopedKey"] if k.metadata.name[:4] != "new-"},
         invalid=tuple(invalid),
         foreign_secrets=frozenset(s["metadata"]["name"] for s in found["Secret"]),
         ledger=ledger([k.metadata.name for k in found["ScopedKey"]]),
     )
+
+
+def rollout_state(name: str) -> State | None:
+    """How a rollout of a case stands: one whose name begins with "to-" is in its first step, and looked at twice."""
+    if not name.startswith("to-"):
+        return None
+    book = (
+        evidence.Ledger(1, looked_at=NOW)
+        .looked(look({}), "assistant", "run1")
+        .looked(look({Arm.CANARY: answers(60, 2), Arm.BASELINE: answers(1_100, 9)}), "assistant", "run1")
+    )
+    started = State(step=1, weight=5, run="run1", runs=1, since=NOW, held=timedelta(minutes=12), applied=5, ledger=book)
+    message = "Step 1 runs at 5 % until its hold of 1h is over."
+    started = started.decided(
+        Action.START, "Started", "The rollout starts: 5 % of first attempts go to the canary.", NOW
+    )
+    return started.told(RolloutPhase.PROGRESSING, "Measuring", message)
+
+
+def look(counted: dict[Arm, ArmCounts]) -> Look:
+    """A look at one router."""
+    return Look(NOW, frozenset({"pod/0"}), {"pod/0": {("assistant", "run1", arm): c for arm, c in counted.items()}})
 
 
 def ledger(keys: list[str]) -> Ledger:

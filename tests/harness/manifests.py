@@ -35,6 +35,11 @@ def key(name: str, *groups: str, scopes: tuple[str, ...] = ("*",), **spec: Any) 
     return _object("ScopedKey", name, {"scopes": list(scopes), "modelGroups": list(groups) or ["*"], **spec})
 
 
+def rollout(name: str, **spec: Any) -> Manifest:
+    """A CanaryRollout."""
+    return _object("CanaryRollout", name, spec)
+
+
 def secret(name: str, **values: str) -> Manifest:
     """A Secret; underscores in names stand for dashes, as in api_key."""
     data = {k.replace("_", "-"): v for k, v in values.items()}

@@ -1,6 +1,7 @@
 """What users write and read: the three resources as pydantic models. Pure. crds/ is generated from them."""
 
-from turnout.api.canaryrollout import CanaryRollout, CanaryRolloutSpec, CanaryRolloutStatus
+from turnout.api.canaryrollout import CanaryRollout, CanaryRolloutSpec
+from turnout.api.canaryrollout_status import CanaryRolloutStatus
 from turnout.api.common import (
     API_VERSION,
     GROUP,
@@ -14,7 +15,6 @@ from turnout.api.common import (
 from turnout.api.modelgroup import Circuit, Delivery, Endpoint, Model, ModelGroup, ModelGroupSpec
 from turnout.api.modelgroup_status import ModelGroupStatus
 from turnout.api.scopedkey import Scope, ScopedKey, ScopedKeySpec, ScopedKeyStatus
-from turnout.api.support import unsupported
 
 __all__ = [
     "API_VERSION",
@@ -39,5 +39,4 @@ __all__ = [
     "ScopedKey",
     "ScopedKeySpec",
     "ScopedKeyStatus",
-    "unsupported",
 ]

@@ -8,12 +8,30 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from turnout.api.common import Conditions, Flag, Generation, ModelName, ObjectName, Resource
-from turnout.api.quantities import Amount, Measure, Time, Whole, Within
-from turnout.api.schema import ATOMIC, NotYet, Part, Rule, StatusPart
+from turnout.api.canaryrollout_status import CanaryRolloutStatus
+from turnout.api.common import Flag, ModelName, ObjectName, Resource
+from turnout.api.quantities import TIME_PATTERN, Amount, Whole, Within, parse_time
+from turnout.api.schema import ATOMIC, Part, Rule, Text
 
 Ratio = Annotated[Decimal, Amount("0.01", "100", 6)]
-Percent = Annotated[int, Whole(0, 100)]
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+Moment = Annotated[
+    str,
+    Text(
+        pattern=f"^({TIME_PATTERN[1:-1]}|({'|'.join(DAYS)}) ([01][0-9]|2[0-3]):[0-5][0-9])$",
+        words="must be a date and time with time zone, such as 2026-12-20T00:00:00Z, or a day and time of every week,"
+        " such as Fri 16:00",
+        max_length=40,
+    ),
+]
+TimeZone = Annotated[
+    str,
+    Text(
+        pattern="^[A-Za-z][A-Za-z0-9_+/-]*$",
+        words="must be the name of a time zone, such as Europe/Berlin or UTC",
+        max_length=64,
+    ),
+]
 
 
 class OnBreach(StrEnum):
@@ -28,48 +46,6 @@ class Sticky(StrEnum):
 
     KEY = "Key"
     NONE = "None"
-
-
-class RolloutPhase(StrEnum):
-    """Where a rollout is in its life."""
-
-    PENDING = "Pending"
-    PROGRESSING = "Progressing"
-    HOLDING = "Holding"
-    PAUSED = "Paused"
-    PROMOTED = "Promoted"
-    ROLLED_BACK = "RolledBack"
-    ABORTED = "Aborted"
-
-
-class Gate(StrEnum):
-    """What canary and baseline are compared by."""
-
-    ERROR_RATE = "ErrorRate"
-    MEAN_LATENCY = "MeanLatency"
-    P95_LATENCY = "P95Latency"
-    COST = "Cost"
-
-
-class GateVerdict(StrEnum):
-    """What the evidence says about one gate."""
-
-    PASS = "Pass"
-    BREACH = "Breach"
-    UNDECIDED = "Undecided"
-
-
-class Action(StrEnum):
-    """What the operator decided."""
-
-    START = "Start"
-    ADVANCE = "Advance"
-    HOLD = "Hold"
-    PAUSE = "Pause"
-    RESUME = "Resume"
-    PROMOTE = "Promote"
-    ROLLBACK = "Rollback"
-    ABORT = "Abort"
 
 
 class Step(Part):
@@ -128,6 +104,41 @@ class Gates(Part):
     """How sure a verdict must be, "0.5" to "0.9999"."""
 
 
+def _is_weekly(moment: str) -> bool:
+    return moment.startswith(DAYS)
+
+
+class Freeze(Part):
+    """A span of time in which the canary's weight may fall but not rise."""
+
+    start: Moment = Field(alias="from")
+    """When it begins: 2026-12-20T00:00:00Z, or every week: Fri 16:00."""
+    end: Moment = Field(alias="to")
+    """When it ends, in the same form as from. A weekly one may span the weekend: from Fri 16:00 to Mon 08:00."""
+    time_zone: TimeZone = "UTC"
+    """Where the days and times of a weekly span are of, such as Europe/Berlin. Default: UTC."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            field=".to",
+            message="write from and to in the same form: both as dates, or both as days of the week",
+            cel="self.from.startsWith('2') == self.to.startsWith('2')",
+            holds=lambda freeze: _is_weekly(freeze.start) == _is_weekly(freeze.end),
+        ),
+        Rule(
+            field=".to",
+            message="must be after from",
+            cel="self.from.startsWith('2') && self.to.startsWith('2') ?"
+            " timestamp(self.from) < timestamp(self.to) : self.from != self.to",
+            holds=lambda freeze: (
+                freeze.start != freeze.end
+                if _is_weekly(freeze.start) or _is_weekly(freeze.end)
+                else parse_time(freeze.start) < parse_time(freeze.end)
+            ),
+        ),
+    )
+
+
 def _weights(spec: "CanaryRolloutSpec") -> list[int]:
     return [step.weight for step in spec.steps]
 
@@ -144,15 +155,22 @@ class CanaryRolloutSpec(Part):
     gates: Gates = Gates()
     """What the canary must hold to."""
     on_breach: OnBreach = OnBreach.ROLLBACK
-    """When a gate is breached: Rollback to weight 0, or Hold at the step."""
+    """When a gate is breached: Rollback to weight 0, or Hold at the step until a person decides."""
+    bake: Annotated[timedelta, Within("0s", "90d")] = timedelta()
+    """How long the last step is watched before the rollout counts as promoted, 0s to 90d: a breach still goes back.
+    There the canary is compared with what the baseline did in the steps before. Default: 0s."""
+    freeze: Annotated[tuple[Freeze, ...], Field(max_length=20), Field(json_schema_extra=ATOMIC)] = ()
+    """Spans of time in which the weight may fall but not rise, at most 20. Default: none."""
     sticky: Sticky = Sticky.KEY
-    """Key: a key always sees the same arm. None: each request is drawn afresh."""
+    """Key: a key always sees the same arm, so few keys with unlike requests can make equal models look unlike. None:
+    each request is drawn afresh; what the gates say is surest then."""
     paused: Flag = False
-    """true: stay at the current weight."""
+    """true: the weight does not rise and hold times stand still; a breach still takes it back. false again: goes on."""
     promote: Flag = False
-    """true: go to the last step now, whatever was measured."""
+    """true: go to the last step now, whatever was measured. false again, before the rollout is promoted: back to the
+    step that was left, which begins anew."""
     abort: Flag = False
-    """true: go back to weight 0 now."""
+    """true: go back to weight 0 now. false again: the step that was left begins anew."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -177,78 +195,12 @@ class CanaryRolloutSpec(Part):
     )
 
 
-class WeightStatus(StatusPart):
-    """The canary's weight, as wanted, as run, as measured."""
-
-    desired: Percent
-    """Percent of first attempts that the current step asks for."""
-    applied: Percent | None = None
-    """Percent that every router runs. Absent: not known."""
-    observed: Measure | None = None
-    """Percent that was measured in this step. Absent: no traffic."""
-
-
-class GateStatus(StatusPart):
-    """What was measured for one gate in the current step."""
-
-    gate: Gate
-    """Which gate."""
-    verdict: GateVerdict
-    """Pass, Breach, or Undecided while the evidence does not suffice."""
-    baseline: Measure | None = None
-    """The baseline's value, in the gate's unit. Absent: no data."""
-    canary: Measure | None = None
-    """The canary's value, in the gate's unit. Absent: no data."""
-    limit: Measure | None = None
-    """What the gate allows."""
-    message: Annotated[str, Field(strict=True, max_length=1024)] | None = None
-    """The verdict in words."""
-
-
-class DecisionStatus(StatusPart):
-    """One decision of the operator."""
-
-    at: Time
-    """When."""
-    action: Action
-    """What was decided."""
-    step: Annotated[int, Whole(0, 1000)] | None = None
-    """The step it was decided in, the first being 1."""
-    weight: Percent | None = None
-    """The weight from then on, in percent."""
-    reason: Annotated[str, Field(strict=True, max_length=256)]
-    """Why, as one CamelCase word."""
-    message: Annotated[str, Field(strict=True, max_length=1024)] | None = None
-    """Why, in words."""
-
-
-class CanaryRolloutStatus(StatusPart):
-    """How the rollout goes."""
-
-    observed_generation: Generation | None = None
-    """The metadata.generation that this status is about."""
-    conditions: Conditions = ()
-    """Accepted, ResolvedRefs, Programmed, Ready, and NotYetSupported, Reconciling or Stalled while they hold."""
-    phase: RolloutPhase | None = None
-    """Where the rollout is in its life."""
-    step: Annotated[int, Whole(0, 1000)] | None = None
-    """The current step, the first being 1; 0 before it started or after it went back."""
-    weight: WeightStatus | None = None
-    """The canary's weight."""
-    step_started_at: Time | None = None
-    """When every router ran the weight of this step."""
-    analysis: Annotated[tuple[GateStatus, ...], Field(max_length=8), Field(json_schema_extra=ATOMIC)] = ()
-    """What was measured in this step, gate by gate."""
-    decisions: Annotated[tuple[DecisionStatus, ...], Field(max_length=20), Field(json_schema_extra=ATOMIC)] = ()
-    """The last decisions, newest first, at most 20."""
-
-
 class CanaryRollout(Resource):
     """A model of a group takes over its traffic step by step, only while it measures well against the primary."""
 
     api_version: Literal["turnout.dev/v1alpha1"]
     kind: Literal["CanaryRollout"]
-    spec: Annotated[CanaryRolloutSpec, NotYet()]
+    spec: CanaryRolloutSpec
     """Which model takes over, in which steps, and what it must hold to."""
     status: CanaryRolloutStatus | None = None
     """How it goes. Written by the operator."""

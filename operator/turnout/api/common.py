@@ -71,7 +71,6 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
-    NOT_YET_SUPPORTED = "NotYetSupported"
     PROVIDER_REFUSED = "ProviderRefused"
     FALLBACK_UNVERIFIED = "FallbackUnverified"
     ROTATING = "Rotating"
@@ -79,6 +78,9 @@ class ConditionType(StrEnum):
     ROTATION_FAILED = "RotationFailed"
     OLD_TOKEN_STILL_USED = "OldTokenStillUsed"
     BUDGET_WARNING = "BudgetWarning"
+    WEIGHT_OFF = "WeightOff"
+    EVIDENCE_MISSING = "EvidenceMissing"
+    MEASUREMENT_BROKEN = "MeasurementBroken"
 
 
 class ConditionStatus(StrEnum):

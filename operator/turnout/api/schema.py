@@ -29,11 +29,6 @@ class Rule:
     """JSON name of the field to blame, with a leading dot; "" is the object itself."""
 
 
-@dataclass(frozen=True)
-class NotYet:
-    """Marks a field that is accepted and does nothing yet. api.support finds it; the generated description says so."""
-
-
 class Part(BaseModel):
     """A piece of a resource: frozen, unknown fields refused, camelCase outside and snake_case inside."""
 

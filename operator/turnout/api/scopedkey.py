@@ -260,7 +260,7 @@ class ScopedKeyStatus(StatusPart):
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
     """Accepted, ResolvedRefs, Programmed, Ready, and Rotating, RotationBlocked, RotationFailed, OldTokenStillUsed,
-    BudgetWarning, NotYetSupported, Reconciling or Stalled while they hold."""
+    BudgetWarning, Reconciling or Stalled while they hold."""
     phase: KeyPhase | None = None
     """Where the key is in its life."""
     secret_name: SecretName | None = None

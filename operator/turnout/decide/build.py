@@ -5,16 +5,17 @@ Every object is decided by itself; one that cannot be compiled keeps what `previ
 changes the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from turnout.api import CanaryRollout, ModelGroup, ScopedKey, unsupported
+from turnout.api import CanaryRollout, ModelGroup, ScopedKey
+from turnout.decide.canary.state import State
 from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState, key_state, router_keys, secret_name, to_drop, to_revoke
-from turnout.decide.rollouts import rollout_problem
+from turnout.decide.rollouts import rollout_problem, with_canaries
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
 
@@ -27,6 +28,7 @@ class Decision:
         router: what the routers shall run.
         verdicts: one for every object, sorted by kind and name.
         keys: one for every ScopedKey that parses.
+        rollouts: how every CanaryRollout that parses stands, by name.
         mint: ScopedKeys that need a token at once: issue one, keep it, decide again.
         revoke: names whose tokens are to be marked as revoked.
         drop: names whose tokens are to be deleted for good, before any is issued.
@@ -35,6 +37,7 @@ class Decision:
     router: Router
     verdicts: tuple[Verdict, ...]
     keys: tuple[KeyState, ...]
+    rollouts: Mapping[str, tuple[CanaryRollout, State]]
     mint: Mapping[str, ScopedKey]
     revoke: tuple[str, ...]
     drop: tuple[str, ...]
@@ -60,6 +63,7 @@ def decide(
     """
     last = previous or Router(namespace=snapshot.namespace)
     groups, verdicts = _groups(snapshot, last, hold)
+    groups = with_canaries(groups, snapshot.rollouts, snapshot.rollout_states, last)
     keys, states, key_verdicts = _keys(snapshot, last, now)
     verdicts += key_verdicts
     verdicts += [_rollout(r, snapshot) for r in snapshot.rollouts]
@@ -68,16 +72,19 @@ def decide(
     specs = {k.metadata.name: k for k in snapshot.keys}
     refused = {v.name for v in key_verdicts if v.problem}
     return Decision(
-        router=Router(namespace=snapshot.namespace, groups=tuple(groups), keys=tuple(keys)),
+        router=Router(namespace=snapshot.namespace, groups=groups, keys=tuple(keys)),
         verdicts=tuple(sorted(verdicts, key=lambda v: (v.kind, v.name))),
         keys=tuple(sorted(states, key=lambda s: s.name)),
+        rollouts={
+            r.metadata.name: (r, snapshot.rollout_states.get(r.metadata.name, State())) for r in snapshot.rollouts
+        },
         mint={s.name: specs[s.name] for s in states if s.mint and s.name not in refused},
         revoke=to_revoke(snapshot.keys, snapshot.issued),
         drop=to_drop(snapshot.keys, snapshot.issued, kept),
     )
 
 
-def _groups(snapshot: Snapshot, last: Router, hold: frozenset[str]) -> tuple[list[Group], list[Verdict]]:
+def _groups(snapshot: Snapshot, last: Router, hold: frozenset[str]) -> tuple[Sequence[Group], list[Verdict]]:
     fresh: list[Group] = []
     stale: list[Group] = []
     verdicts = []
@@ -165,7 +172,8 @@ def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:
 
 def _rollout(rollout: CanaryRollout, snapshot: Snapshot) -> Verdict:
     unreadable = {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
-    return _verdict(rollout, rollout_problem(rollout, snapshot.groups, unreadable))
+    others = (snapshot.rollouts, snapshot.rollout_states)
+    return _verdict(rollout, rollout_problem(rollout, snapshot.groups, unreadable, *others))
 
 
 def _verdict(
@@ -182,7 +190,6 @@ def _verdict(
         problem=problem,
         stale=stale,
         unresolved=unresolved,
-        unsupported=unsupported(thing),
     )
 
 

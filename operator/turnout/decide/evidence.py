@@ -126,8 +126,6 @@ class ArmCounts:
             return "a count is negative"
         if not (self.took.sound and self.first_token.sound):
             return "a histogram's larger bucket holds less than its smaller one"
-        if self.tokens**2 > self.priced * self.tokens_squared:  # Cauchy-Schwarz
-            return "the tokens and their squares cannot be of the same requests"
         return ""
 
     @property

@@ -1,13 +1,28 @@
-"""A CanaryRollout's references: what the API server cannot check, because it spans objects. Pure."""
+"""CanaryRollouts → what is wrong that the API server cannot check, and what they want of their groups. Pure."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from turnout.api import CanaryRollout, ModelGroup
+from turnout.decide.canary.freeze import unknown_zone
+from turnout.decide.canary.rollout import canary_of
+from turnout.decide.canary.state import State
+from turnout.decide.ir import Canary, Group, Router
 from turnout.decide.verdict import Finding, Reason
 
+States = Mapping[str, State]
+"""Name of a rollout → how it stands."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-def rollout_problem(rollout: CanaryRollout, groups: Iterable[ModelGroup], unreadable: Container[str]) -> Finding | None:
-    """What is wrong with a rollout's group and model, or None. unreadable: groups that exist and do not parse."""
+
+def rollout_problem(
+    rollout: CanaryRollout,
+    groups: Iterable[ModelGroup],
+    unreadable: Container[str],
+    rollouts: Iterable[CanaryRollout],
+    states: States,
+) -> Finding | None:
+    """What is wrong with a rollout, or None. unreadable: groups that exist and do not parse; rollouts: all of them."""
     spec = rollout.spec
     if spec.model_group in unreadable:
         return Finding(
@@ -36,4 +51,57 @@ def rollout_problem(rollout: CanaryRollout, groups: Iterable[ModelGroup], unread
             "spec.model",
             f"'{spec.model}' is the primary of ModelGroup '{spec.model_group}' already; name another of its models.",
         )
-    return None
+    return _zone_problem(rollout) or _rival_problem(rollout, rollouts, states)
+
+
+def with_canaries(
+    groups: Iterable[Group], rollouts: Sequence[CanaryRollout], states: States, last: Router
+) -> tuple[Group, ...]:
+    """The groups with what rollouts under way want of them. last: what was published, of which that of a rollout stays
+    that exists and does not parse.
+    """
+    known = {rollout.metadata.name for rollout in rollouts}
+    unreadable = {state.run for name, state in states.items() if name not in known}
+    kept = {g.name: g.canary for g in last.groups if g.canary and g.canary.rollout in unreadable}
+    return tuple(_with_canary(group, rollouts, states, kept.get(group.name)) for group in groups)
+
+
+def _with_canary(group: Group, rollouts: Iterable[CanaryRollout], states: States, kept: Canary | None) -> Group:
+    names = [member.name for member in group.members]
+    wanted = (
+        canary_of(rollout, _state(rollout, states), baseline=names[0])
+        for rollout in rollouts
+        if rollout.spec.model_group == group.name and rollout.spec.model in names[1:]
+    )
+    kept = kept if kept and kept.model in names[1:] else None
+    canary = next(filter(None, wanted), kept)
+    return group if canary == group.canary else group.model_copy(update={"canary": canary})
+
+
+def _zone_problem(rollout: CanaryRollout) -> Finding | None:
+    zone = unknown_zone(rollout.spec.freeze)
+    words = f"There is no time zone '{zone}'; write one as in the IANA database, such as Europe/Berlin."
+    return Finding(Reason.TIME_ZONE_UNKNOWN, "spec.freeze", words) if zone else None
+
+
+def _rival_problem(rollout: CanaryRollout, rollouts: Iterable[CanaryRollout], states: States) -> Finding | None:
+    """Of several that are not over, the one under way has the group, else the oldest."""
+    rivals = [r for r in rollouts if r.spec.model_group == rollout.spec.model_group and _state(r, states).live]
+    first = min(rivals, key=lambda r: _right(r, states), default=rollout)
+    if first.metadata.name == rollout.metadata.name or not _state(rollout, states).live:
+        return None
+    return Finding(
+        Reason.GROUP_HAS_ROLLOUT,
+        "spec.modelGroup",
+        f"CanaryRollout '{first.metadata.name}' has ModelGroup '{rollout.spec.model_group}' already; wait until it is"
+        " over and its model adopted, or delete it.",
+    )
+
+
+def _right(rollout: CanaryRollout, states: States) -> tuple[bool, datetime, str]:
+    meta = rollout.metadata
+    return not _state(rollout, states).step, meta.creation_timestamp or LONG_AGO, meta.name
+
+
+def _state(rollout: CanaryRollout, states: States) -> State:
+    return states.get(rollout.metadata.name, State())

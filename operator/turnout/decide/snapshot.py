@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
+from turnout.decide.canary.state import State
 from turnout.decide.issued import Issued
 from turnout.decide.usage import Ledger
 
@@ -24,6 +25,8 @@ class Snapshot:
     Attributes:
         secrets: name → key → value, as bytes; at least those that the objects refer to, issued keys among them: one
             router may be another's provider. repr leaves them out.
+        rollout_states: CanaryRollout name → how it stands, also of one that does not parse; one without an entry never
+            ran.
         issued: ScopedKey name → its tokens. A key without one is to be issued one.
         invalid: objects that could not be parsed; they keep what they last had.
         ledger: what keys have used.
@@ -34,6 +37,7 @@ class Snapshot:
     groups: tuple[ModelGroup, ...] = ()
     keys: tuple[ScopedKey, ...] = ()
     rollouts: tuple[CanaryRollout, ...] = ()
+    rollout_states: Mapping[str, State] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     issued: Mapping[str, Issued] = field(default_factory=dict)
     invalid: tuple[Invalid, ...] = ()

@@ -24,6 +24,9 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "ModelNotFound"
     """A rollout names a model that its group does not have."""
     CANARY_IS_PRIMARY = "CanaryIsPrimary"
+    GROUP_HAS_ROLLOUT = "GroupHasRollout"
+    """Another rollout is under way on the same group."""
+    TIME_ZONE_UNKNOWN = "TimeZoneUnknown"
     RESOLVED = "ResolvedRefs"
 
 
@@ -56,7 +59,6 @@ class Verdict:
         problem: why it could not be compiled; None if it could.
         stale: True if the last good configuration is served in place of this one.
         unresolved: names that do not exist (yet) but do no harm, such as a group in a key's list.
-        unsupported: fields that the user set and that have no effect yet.
     """
 
     kind: str
@@ -65,4 +67,3 @@ class Verdict:
     problem: Finding | None = None
     stale: bool = False
     unresolved: tuple[Finding, ...] = ()
-    unsupported: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ REFERENCES = frozenset(
         Reason.MODEL_GROUP_NOT_FOUND,
         Reason.MODEL_GROUP_INVALID,
         Reason.MODEL_NOT_FOUND,
+        Reason.GROUP_HAS_ROLLOUT,
     }
 )
 """Reasons that lie in another object: it may still come, so they are waited for."""
@@ -76,14 +77,6 @@ def resolved(verdict: Verdict) -> Condition:
         return holds(ConditionType.RESOLVED_REFS, Reason.RESOLVED, "All references are resolved.")
     words = " ".join(map(_words, missing)) + (STALE if problem and verdict.stale else "")
     return fails(ConditionType.RESOLVED_REFS, missing[0].reason, words)
-
-
-def unsupported(verdict: Verdict) -> list[Condition]:
-    """Which fields have no effect; nothing if all have."""
-    if not verdict.unsupported:
-        return []
-    message = f"Accepted, but without effect in this version: {', '.join(verdict.unsupported)}."
-    return [holds(ConditionType.NOT_YET_SUPPORTED, "FieldsWithoutEffect", message)]
 
 
 def programmed(verdict: Verdict, progress: Programmed) -> Condition:

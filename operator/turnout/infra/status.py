@@ -18,10 +18,15 @@ from turnout.infra.key_status import rotation_conditions, token_statuses
 from turnout.infra.labels import Json
 from turnout.infra.model_status import QUOTING, model_statuses, provider_conditions
 from turnout.infra.observation import Observation, Programmed
+from turnout.infra.rollout_status import rollout_conditions, rollout_fields
 from turnout.infra.usage_status import budget_conditions, not_ready, usage_status
 
 RENEWED = {*QUOTING, ConditionType.OLD_TOKEN_STILL_USED, ConditionType.BUDGET_WARNING}
-"""Conditions whose message holds figures, or what a provider says now."""
+"""Conditions whose message holds figures, or what a provider says now; of a rollout's status that is true of all."""
+FIGURES = frozenset(
+    {"fallbackShare", "usage", "message", "held", "analysis", "evidence", "missing", "broken", "ledger", "memory"}
+)
+"""Fields that differ from look to look."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def group_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old:
     found.append(conditions.programmed(verdict, moment.progress))
     found = [*found, *conditions.summary(verdict, found), *provider_conditions(group, moment.seen, old)]
     status: Json = {
-        **_common(verdict, [*found, *conditions.unsupported(verdict)], moment, old),
+        **_common(verdict, found, moment, old),
         "url": moment.url,
     }
     if spec is not None:
@@ -93,7 +98,7 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
     if state is not None:
         found += rotation_conditions(state, moment.blocked.get(verdict.name, ""), moment.seen.uses, moment.now)
         found += budget_conditions(state, (ledger or Ledger()).of(verdict.name), moment.now)
-    status = _common(verdict, [*found, *conditions.unsupported(verdict)], moment, old)
+    status = _common(verdict, found, moment, old)
     if state is None:
         return status
     status |= {"phase": state.phase.value, "secretName": state.secret_name}
@@ -105,16 +110,17 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
 
 
 def rollout_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json:
-    """Status of a CanaryRollout: it has no effect yet, and says so."""
+    """Status of a CanaryRollout. One that is refused and never ran is as its verdict says, and one that does not parse
+    stays as it stood.
+    """
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
-    if verdict.problem is None:
-        without_effect = "CanaryRollouts have no effect in this version."
-        found.append(fails(ConditionType.READY, "NotYetSupported", without_effect))
-        found.append(holds(ConditionType.STALLED, "NotYetSupported", without_effect))
-    else:
-        found += conditions.summary(verdict, found)
-    found += conditions.unsupported(verdict)
-    return {**_common(verdict, found, moment, old), "phase": "Pending"}
+    rollout, state = moment.decision.rollouts.get(verdict.name, (None, None))
+    if rollout is None or state is None:
+        return {**old, **_common(verdict, [*found, *conditions.summary(verdict, found)], moment, old)}
+    refused = verdict.problem is not None and not state.step and not state.adopted
+    found += conditions.summary(verdict, found) if refused else rollout_conditions(rollout, state)
+    status = _common(verdict, found, moment, old)
+    return {**status, **rollout_fields(rollout, state)}
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -130,11 +136,17 @@ def presses(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _pressing(status: Mapping[str, Any]) -> Json:
     models = [{name: m[name] for name in ("name", "circuit") if name in m} for m in status.get("models") or ()]
     found = [
-        {name: value for name, value in c.items() if name != "message" or c["type"] not in RENEWED}
+        {name: value for name, value in c.items() if name != "message" or not _renewed(c["type"], status)}
         for c in status.get("conditions") or ()
     ]
     tokens = [{n: value for n, value in token.items() if n != "lastUsedAt"} for token in status.get("tokens") or ()]
-    return {**status, "fallbackShare": None, "usage": None, "models": models, "conditions": found, "tokens": tokens}
+    weight = {name: (status.get("weight") or {}).get(name) for name in ("desired", "applied")}
+    left = {name: value for name, value in status.items() if name not in FIGURES}
+    return {**left, "weight": weight, "models": models, "conditions": found, "tokens": tokens}
+
+
+def _renewed(kind: str, status: Mapping[str, Any]) -> bool:
+    return kind in RENEWED or "ledger" in status
 
 
 def _ordered(status: Mapping[str, Any]) -> Json:

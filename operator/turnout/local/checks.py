@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from turnout.api import unsupported
-from turnout.api.problems import KINDS
 from turnout.decide.build import decide
 from turnout.decide.resolve import resolve_lane
 from turnout.decide.snapshot import Snapshot
@@ -72,11 +70,5 @@ def _all(verdict: Verdict, state: Snapshot) -> list[Finding]:
 
 
 def notes(found: Manifests) -> list[Mistake]:
-    """What is no mistake, but worth knowing: unset variables, kinds that are left alone, fields without effect."""
-    without_effect = [
-        m.document.mistake(path, "has no effect in this version")
-        for m in found.manifests
-        if m.kind in KINDS and m.valid
-        for path in unsupported(KINDS[m.kind].parse(m.document.value))
-    ]
-    return [*found.unset, *found.notes, *without_effect]
+    """What is no mistake, but worth knowing: unset variables, kinds that are left alone."""
+    return [*found.unset, *found.notes]

@@ -18,8 +18,6 @@ from turnout.api import (
     Delivery,
     ModelGroup,
     ModelGroupStatus,
-    ScopedKey,
-    unsupported,
 )
 from turnout.api.quantities import format_decimal, format_duration
 
@@ -147,10 +145,9 @@ def test_json_names_count_and_python_names_only_in_code() -> None:
 
 
 def test_null_is_a_field_left_out() -> None:
-    """As it is to the API server; also for what `unsupported` says."""
+    """As it is to the API server."""
     parsed = ModelGroup.parse(group(ramp=None, warm=None))
     assert parsed.spec.ramp == timedelta(seconds=60)
-    assert unsupported(parsed) == ()
 
 
 def test_a_resource_cannot_be_changed() -> None:
@@ -182,18 +179,6 @@ def test_all_attempts_together_have_time_for_one_unless_told_otherwise() -> None
     for name in ("firstToken", "request"):
         with pytest.raises(ValidationError, match="total must not be shorter"):
             overall(**{name: "2s"}, total="1s")
-
-
-def test_fields_without_effect_are_named() -> None:
-    """Each field that the user set and that does nothing yet, by its JSON path, sorted."""
-    assert unsupported(ScopedKey.parse(key(rotation={"every": "30d"}, revoked=True, lifetime="90d"))) == ()
-    assert unsupported(CanaryRollout.parse(rollout())) == ("spec",)
-
-
-@given(GROUP_SPECS)
-def test_every_field_of_a_group_has_an_effect(spec: dict[str, Any]) -> None:
-    """Nothing that a group may say is named as without effect."""
-    assert unsupported(ModelGroup.parse(group(**spec))) == ()
 
 
 def test_a_status_of_another_version_does_no_harm() -> None:

@@ -26,7 +26,7 @@ def conditions_of(verdict: Verdict, progress: Programmed) -> dict[str, tuple[str
         conditions.resolved(verdict),
         conditions.programmed(verdict, progress),
     ]
-    found += conditions.summary(verdict, found) + conditions.unsupported(verdict)
+    found += conditions.summary(verdict, found)
     assert all(c.message.endswith(".") and len(c.message) <= LONGEST_MESSAGE for c in found)
     return {c.type.value: (c.status.value, c.reason) for c in found}
 
@@ -80,11 +80,6 @@ CASES: dict[str, tuple[Verdict, Programmed, dict[str, tuple[str, str]]]] = {
         ),
         DONE,
         {"ResolvedRefs": ("False", "ModelGroupNotFound"), "Ready": ("True", "Ready")},
-    ),
-    "fields without effect": (
-        Verdict("ScopedKey", "app", 1, unsupported=("spec.rotation",)),
-        DONE,
-        {"NotYetSupported": ("True", "FieldsWithoutEffect"), "Ready": ("True", "Ready")},
     ),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.manifests import group, key, model, snapshot
-from turnout.api import CanaryRolloutStatus, ModelGroupStatus, ScopedKeyStatus
+from turnout.api import ModelGroupStatus, ScopedKeyStatus
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import Decision, decide
 from turnout.decide.verdict import Verdict
@@ -228,16 +228,6 @@ def test_a_lifetime_becomes_a_date() -> None:
     found = object_status(verdict_of("ScopedKey", decision), None, replace(MOMENT, decision=decision), {})
     issued_at = datetime(2026, 11, 1, tzinfo=UTC)
     assert found["expiresAt"] == (issued_at + timedelta(days=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def test_a_rollout_says_that_it_does_nothing_yet() -> None:
-    """Not silently: Ready is False, and it never will be without a newer version."""
-    verdict = Verdict("CanaryRollout", "r", 1, unsupported=("spec",))
-    found = object_status(verdict, None, MOMENT, {})
-    CanaryRolloutStatus.model_validate(found)
-    shown = {c["type"]: (c["status"], c["reason"]) for c in found["conditions"]}
-    assert shown["Ready"] == ("False", "NotYetSupported")
-    assert {"Stalled", "NotYetSupported"} <= shown.keys()
 
 
 def test_the_order_of_keyed_lists_is_no_difference() -> None:

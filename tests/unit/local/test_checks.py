@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from turnout.local.checks import all_mistakes, notes
+from turnout.local.checks import all_mistakes
 from turnout.local.documents import read
 from turnout.local.manifests import Manifests, classify, without_duplicates
 
@@ -101,8 +101,3 @@ def test_namespaces_do_not_mix() -> None:
     """A Secret of another namespace is none of this group's."""
     text = GOOD.replace("{name: s}", "{name: s, namespace: other}").replace("{name: g}", "{name: g, namespace: ai}")
     assert any("Secret 's' does not exist" in line for line in lines(text))
-
-
-def test_what_has_no_effect_is_noted() -> None:
-    """A rollout is accepted and does nothing yet; that is said, and is no mistake."""
-    assert [str(n) for n in notes(found(GOOD))] == ["f.yaml:26: spec: has no effect in this version"]

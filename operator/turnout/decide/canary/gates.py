@@ -1,0 +1,154 @@
+"""What was counted for two arms → a verdict for each gate, with the bounds behind it. Pure."""
+
+import math
+from dataclasses import dataclass
+
+from turnout.api.canaryrollout import Gates
+from turnout.api.canaryrollout_status import Gate, GateVerdict
+from turnout.decide.canary.sequences import (
+    LEAST,
+    Bounds,
+    Mean,
+    Share,
+    difference_bounds,
+    mean_of,
+    quantile,
+    quantile_bounds,
+    ratio_bounds,
+)
+from turnout.decide.evidence import BOUNDS_MS, ArmCounts, Latencies
+
+P95 = 0.95
+NANO_PER_MICRO = 1_000
+USD_PER_1K = 1e-3
+"""US dollars per 1,000 tokens for one millionth of a dollar per token: 1e-6 times 1,000."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the evidence says about one gate.
+
+    Attributes:
+        canary, baseline: as measured: a share of requests, milliseconds, or US dollars per 1,000 tokens. None: no data.
+        bounds: of what is limited, the difference or the ratio of the true values; each holds at every look of the
+            whole rollout at once, with the rollout's confidence shared out. None: too little data for any.
+        limit: what the gate allows.
+        lacks: why there are no bounds, for a person.
+    """
+
+    gate: Gate
+    limit: float
+    canary: float | None = None
+    baseline: float | None = None
+    bounds: Bounds | None = None
+    lacks: str = ""
+
+    @property
+    def verdict(self) -> GateVerdict:
+        """Breach if the true value is surely above the limit, Pass if it surely is not."""
+        if self.bounds and self.bounds.low > self.limit:
+            return GateVerdict.BREACH
+        return GateVerdict.PASS if self.bounds and self.bounds.high <= self.limit else GateVerdict.UNDECIDED
+
+
+def judge(gates: Gates, *, canary: ArmCounts, baseline: ArmCounts, periods: int) -> tuple[Judgement, ...]:
+    """One judgement for each gate that is set.
+
+    periods: how often evidence begins anew in a rollout. What confidence leaves is divided by gates and periods (the
+    union bound), so it is the chance that an equal canary is *ever* said to breach *any* gate.
+    """
+    latency, cost = gates.latency, gates.cost
+    limits: dict[Gate, float] = {Gate.ERROR_RATE: float(gates.error_rate.max_increase)}
+    if latency and latency.max_mean_ratio is not None:
+        limits[Gate.MEAN_LATENCY] = float(latency.max_mean_ratio)
+    if latency and latency.max_p95_ratio is not None:
+        limits[Gate.P95_LATENCY] = float(latency.max_p95_ratio)
+    if cost:
+        limits[Gate.COST] = float(cost.max_ratio)
+    alpha = (1 - float(gates.confidence)) / (len(limits) * periods)
+    return tuple(_JUDGES[gate](limit, canary, baseline, alpha) for gate, limit in limits.items())
+
+
+def mean_ms(took: Latencies) -> float | None:
+    """The mean of a histogram."""
+    return took.sum_ms / took.count if took.count else None
+
+
+def p95_ms(took: Latencies) -> float | None:
+    """The 95th percentile of a histogram, joined between bounds of buckets as quantile_bounds does it."""
+    return quantile(took.up_to, BOUNDS_MS, P95) if took.count else None
+
+
+def usd_per_1k_tokens(counts: ArmCounts) -> float | None:
+    """What 1,000 tokens cost, of the answers whose tokens are known."""
+    return counts.nano_usd / NANO_PER_MICRO / counts.tokens * USD_PER_1K if counts.tokens else None
+
+
+def error_share(counts: ArmCounts) -> Share:
+    """How many of the requests that say something of the model failed."""
+    return Share(counts.errors, counts.requests)
+
+
+def _errors(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
+    shares = error_share(canary), error_share(baseline)
+    if lacks := _nobody(shares[0].of, shares[1].of, 1, "requests"):
+        return Judgement(Gate.ERROR_RATE, limit, lacks=lacks)
+    return Judgement(Gate.ERROR_RATE, limit, shares[0].value, shares[1].value, difference_bounds(*shares, alpha))
+
+
+def _mean(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
+    values = mean_ms(canary.took), mean_ms(baseline.took)
+    if lacks := _nobody(canary.took.count, baseline.took.count, LEAST, "answers"):
+        return Judgement(Gate.MEAN_LATENCY, limit, *values, lacks=lacks)
+    return Judgement(
+        Gate.MEAN_LATENCY, limit, *values, ratio_bounds(_mean_latency(canary), _mean_latency(baseline), alpha)
+    )
+
+
+def _p95(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
+    values = p95_ms(canary.took), p95_ms(baseline.took)
+    if lacks := _nobody(canary.took.count, baseline.took.count, 1, "answers"):
+        return Judgement(Gate.P95_LATENCY, limit, *values, lacks=lacks)
+    # Half of alpha for each arm: both bounds must hold for their quotient to.
+    ours, theirs = (quantile_bounds(a.took.up_to, BOUNDS_MS, P95, alpha / 2) for a in (canary, baseline))
+    low = ours.low / theirs.high
+    high = ours.high / theirs.low if theirs.low else math.inf
+    return Judgement(Gate.P95_LATENCY, limit, *values, Bounds(low, high))
+
+
+def _cost(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
+    values = usd_per_1k_tokens(canary), usd_per_1k_tokens(baseline)
+    lacks = _nobody(canary.priced, baseline.priced, LEAST, "answers with known cost")
+    lacks = lacks or ("" if canary.nano_usd and baseline.nano_usd else "a model without price cannot be compared")
+    if lacks or not (canary.tokens and baseline.tokens):
+        return Judgement(Gate.COST, limit, *values, lacks=lacks or "no tokens were counted")
+    return Judgement(Gate.COST, limit, *values, ratio_bounds(_mean_cost(canary), _mean_cost(baseline), alpha))
+
+
+def _mean_latency(counts: ArmCounts) -> Mean:
+    value = counts.took.sum_ms / counts.took.count
+    return mean_of(value, counts.took_squared / max(counts.ok, 1) - value**2, counts.took.count)
+
+
+def _mean_cost(counts: ArmCounts) -> Mean:
+    """Millionths of a dollar per token, a ratio of sums: its variance is that of what is left of each request's cost
+    after the ratio times its tokens (linearisation; Cochran: Sampling Techniques, 1977, section 6.4).
+    """
+    n, value = counts.priced, counts.nano_usd / NANO_PER_MICRO / counts.tokens
+    left = counts.micro_usd_squared - 2 * value * counts.tokens_micro_usd + value**2 * counts.tokens_squared
+    per_token = n / counts.tokens
+    return mean_of(value, left / n * per_token**2, n)
+
+
+def _nobody(canary: int, baseline: int, least: int, what: str) -> str:
+    """Which arm has too few, in words; empty: none."""
+    few = [f"the {name} has {n} {what}" for name, n in (("canary", canary), ("baseline", baseline)) if n < least]
+    return f"{' and '.join(few)}; {least} are needed" if few else ""
+
+
+_JUDGES = {
+    Gate.ERROR_RATE: _errors,
+    Gate.MEAN_LATENCY: _mean,
+    Gate.P95_LATENCY: _p95,
+    Gate.COST: _cost,
+}

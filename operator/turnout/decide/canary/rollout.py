@@ -1,0 +1,144 @@
+"""Rollouts, decision by decision: what follows from what was seen. Pure.
+
+            start            the step is over               bake is over           the group names the canary first
+    Pending ─────▶ step 1 ────────────────▶ … step n ─────────────────▶ Promoted ───────────────────────────▶ Adopted
+                     │ a gate is breached               │ abort
+                     ▼                                  ▼
+                RolledBack (weight 0)              Aborted (weight 0)
+
+In a step it is Progressing while it measures, Holding while something keeps the step from ending, Paused while a person
+wants it so. `advance` makes at most one decision (`decide.canary.rules`), after it has taken in what was seen and what
+changed. The caller keeps what it returns before it acts on it; only a fall to 0 may reach routers first. All state is
+in what is returned, and routers' counters only grow, so after a crash it goes on as if nothing had been.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from turnout.api import CanaryRollout
+from turnout.api.canaryrollout import Sticky
+from turnout.api.canaryrollout_status import Action, RolloutPhase
+from turnout.decide.canary.ledger import Ledger
+from turnout.decide.canary.rules import RULES, Turn, aborted
+from turnout.decide.canary.state import ADOPTED, BREACH, OVER, Hashes, Seen, State, hashes_of
+from turnout.decide.ir import Canary, digest
+from turnout.decide.verdict import Reason
+
+LOOK = timedelta(seconds=5)
+"""Between two looks at routers in a step: one scrape of each. A guess."""
+
+KEEPING = frozenset({Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN})
+"""Mistakes with which a rollout under way keeps its weight; with others there is no canary, or the group is taken."""
+
+
+def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) -> State:
+    """What is to be kept next, with what was decided at the front of its `decisions`.
+
+    now: aware; fractions of a second are dropped, as in a status.
+    """
+    now = now.replace(microsecond=0)
+    state = _taken_in(rollout, replace(state, applied=seen.applied), seen, now)
+    if seen.problem is not None or seen.group is None:
+        return _refused(state, seen, now)
+    before = state.hashes
+    state = replace(state, hashes=hashes_of(rollout, seen.group))
+    if before.steps != state.hashes.steps:
+        return _anew(rollout, state, now)
+    if state.phase is RolloutPhase.PROMOTED:
+        return aborted(Turn(rollout, (), now), state) or state
+    changed = _changed(rollout, state, before, now)
+    if changed is not None:
+        return changed
+    turn = Turn(rollout, state.judged(rollout) if state.measuring else (), now)
+    return next((after for rule in RULES if (after := rule(turn, state)) is not None), state)
+
+
+def canary_of(rollout: CanaryRollout, state: State, *, baseline: str) -> Canary | None:
+    """What routers shall draw; None: all first attempts are the primary's. baseline: the group's first model."""
+    if not state.weight:
+        return None
+    sticky = rollout.spec.sticky is Sticky.KEY
+    return Canary(
+        rollout=state.run, model=rollout.spec.model, baseline=baseline, weight=state.weight * 100, sticky=sticky
+    )
+
+
+def look_at(state: State, *, now: datetime) -> datetime | None:
+    """When to look at routers and the clock again; None: only a change of the rollout or its group tells something."""
+    return None if state.phase in OVER else now + LOOK
+
+
+def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -> State:
+    """Evidence and hold time."""
+    if not state.measuring:
+        return replace(state, counted_at=None)
+    running = seen.applied == state.weight
+    if state.since is None:
+        return replace(state, since=now, counted_at=now) if running else state
+    if seen.look is not None:
+        state = replace(state, ledger=state.ledger.looked(seen.look, rollout.spec.model_group, state.run))
+    held = state.held
+    if running and state.counted_at is not None:
+        held += max(now - state.counted_at, timedelta())  # a clock that went back takes nothing away
+    counts = running and not rollout.spec.paused
+    return replace(state, held=held, counted_at=now if counts else None)
+
+
+def _refused(state: State, seen: Seen, now: datetime) -> State:
+    """It cannot be, or not now. What is over stays as it was."""
+    problem = seen.problem
+    if state.phase in {RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED} or state.adopted:
+        return state
+    reason = problem.reason if problem else Reason.MODEL_GROUP_NOT_FOUND
+    message = problem.message if problem else "The group does not exist."
+    if reason is Reason.CANARY_IS_PRIMARY and state.step:
+        return _adopted(state, now)
+    if reason in KEEPING and state.step:
+        settled = state.phase in OVER or state.reason == BREACH
+        return state if settled else state.told(RolloutPhase.HOLDING, reason.value, message)
+    stopped = replace(state.fallen(), hashes=Hashes()).told(RolloutPhase.PENDING, reason.value, message)
+    return stopped.decided(Action.ABORT, reason.value, message, now, left=state.step) if state.step else stopped
+
+
+def _adopted(state: State, now: datetime) -> State:
+    message = "The group names the canary first; the rollout has no effect any more and may be deleted."
+    after = replace(state, weight=0, counted_at=None, left=0).told(RolloutPhase.PROMOTED, ADOPTED, message)
+    return after.decided(Action.PROMOTE, ADOPTED, message, now)
+
+
+def _anew(rollout: CanaryRollout, state: State, now: datetime) -> State:
+    """Another rollout under the same name, or the first: from the beginning, with weight 0 until it may start."""
+    runs = state.runs + 1
+    fresh = State(
+        runs=runs,
+        run=digest(f"{rollout.metadata.uid or rollout.metadata.name}/{runs}"),
+        hashes=state.hashes,
+        applied=state.applied,
+        ledger=Ledger(state.ledger.period + 1),
+        decisions=state.decisions,
+    ).told(RolloutPhase.PENDING, "Starting", "It is about to start.")
+    if not state.step:
+        return fresh
+    message = "The rollout's group, model, steps or sticky changed: it begins anew, at its first step."
+    return fresh.decided(Action.RESTART, "SpecChanged", message, now)
+
+
+def _changed(rollout: CanaryRollout, state: State, before: Hashes, now: datetime) -> State | None:
+    """The group, or rules of the rollout, changed under way; None: neither, or it makes no difference."""
+    if state.phase is RolloutPhase.ROLLED_BACK:
+        return _anew(rollout, state, now) if state.failed != state.hashes.spec else None
+    if not state.measuring:
+        return None
+    if before.entries != state.hashes.entries:
+        message = "The group's entry of the canary or of the baseline changed: the step begins anew, without evidence."
+        again = state.at_step(state.step, state.weight, same_models=False)
+        again = again.told(RolloutPhase.PROGRESSING, "GroupChanged", message)
+        return again.decided(Action.RESTART, "GroupChanged", message, now)
+    if before.group != state.hashes.group:
+        message = "The group changed, but neither the canary nor the baseline: the step goes on."
+        return state.decided(Action.CONTINUE, "GroupChanged", message, now)
+    if before.spec != state.hashes.spec:
+        message = "Gates, onBreach or bake changed: the step goes on, and its evidence is judged by the new ones."
+        going_on = state.told(RolloutPhase.PROGRESSING, "SpecChanged", message)
+        return going_on.decided(Action.CONTINUE, "SpecChanged", message, now)
+    return None

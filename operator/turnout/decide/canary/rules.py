@@ -1,0 +1,204 @@
+"""The decisions of a rollout, each a rule; the first that has something to say decides. Pure.
+
+A weight rises when the rollout starts, when a step ends, and when a person promotes or resumes: always through `_rise`,
+which knows of pauses and freezes. It falls at once, whatever holds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from turnout.api import CanaryRollout
+from turnout.api.canaryrollout import OnBreach
+from turnout.api.canaryrollout_status import Action, GateVerdict, RolloutPhase
+from turnout.api.quantities import format_duration, format_time
+from turnout.decide.canary.freeze import frozen_until
+from turnout.decide.canary.gates import Judgement
+from turnout.decide.canary.state import BREACH, State
+from turnout.decide.canary.telling import words
+
+FRESH = timedelta(seconds=30)
+"""How old the last look may be when a step ends. A guess: a few looks."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a rule goes by: the rollout, what the evidence says now, and the time."""
+
+    rollout: CanaryRollout
+    judged: tuple[Judgement, ...]
+    now: datetime
+
+    @property
+    def breaches(self) -> str:
+        """What is breached, in words; empty: nothing."""
+        return " ".join(words(one) for one in self.judged if one.verdict is GateVerdict.BREACH)
+
+    @property
+    def last(self) -> int:
+        """The last step."""
+        return len(self.rollout.spec.steps)
+
+    def weight(self, step: int) -> int:
+        """Percent that a step asks for."""
+        return self.rollout.spec.steps[step - 1].weight
+
+    def decided(self, state: State, action: Action, reason: str, message: str, *, left: int = 0) -> State:
+        """The state with a decision, and the numbers behind it. left: the step that was left by going back."""
+        return state.decided(action, reason, message, self.now, self.judged, left=left)
+
+
+def aborted(turn: Turn, state: State) -> State | None:
+    """A person aborts."""
+    if not turn.rollout.spec.abort or state.adopted:
+        return None
+    if state.phase in {RolloutPhase.ABORTED, RolloutPhase.ROLLED_BACK}:
+        return state
+    message = "spec.abort is set: the canary gets no first attempts. Without it, the step that was left begins anew."
+    after = replace(state.fallen(), left=state.step).told(RolloutPhase.ABORTED, "Abort", message)
+    return turn.decided(after, Action.ABORT, "Abort", message, left=state.step)
+
+
+def _failed(turn: Turn, state: State) -> State | None:
+    """What was rolled back stays so, but for a promote that was set afterwards."""
+    if state.phase is not RolloutPhase.ROLLED_BACK or (turn.rollout.spec.promote and not state.failed_promoted):
+        return None
+    return replace(state, failed_promoted=turn.rollout.spec.promote)
+
+
+def _breached(turn: Turn, state: State) -> State | None:
+    """Back to weight 0; whether it is paused or frozen does not matter."""
+    if not turn.breaches or turn.rollout.spec.on_breach is not OnBreach.ROLLBACK:
+        return None
+    after = replace(state.fallen(), failed=state.hashes.spec, failed_promoted=turn.rollout.spec.promote)
+    told = f"{turn.breaches} The same spec is not tried again until it changes."
+    after = after.told(RolloutPhase.ROLLED_BACK, BREACH, told)
+    return turn.decided(after, Action.ROLLBACK, BREACH, turn.breaches, left=state.step)
+
+
+def _promoted_by_hand(turn: Turn, state: State) -> State | None:
+    """A person sends it to the last step, or takes that back."""
+    if turn.rollout.spec.promote and state.step < turn.last:
+        leaving = replace(state, left=state.step or state.left or 1)
+        return _rise(turn, leaving, turn.last, Action.PROMOTE, "Promote", "spec.promote is set")
+    if turn.rollout.spec.promote or not state.left or state.step != turn.last:
+        return None
+    message = "spec.promote is not set any more: the step that was left begins anew."
+    back = replace(state.at_step(state.left, turn.weight(state.left)), left=0)
+    return turn.decided(back.told(RolloutPhase.PROGRESSING, "Resumed", message), Action.RESUME, "Resumed", message)
+
+
+def _held(turn: Turn, state: State) -> State | None:
+    """With onBreach: Hold it stays at a breach, whatever is measured later, until a person decides."""
+    if state.phase is RolloutPhase.HOLDING and state.reason == BREACH:
+        return state
+    if not turn.breaches:
+        return None
+    message = f"{turn.breaches} spec.onBreach is Hold: set promote or abort, or change the gates."
+    return turn.decided(state.told(RolloutPhase.HOLDING, BREACH, message), Action.HOLD, BREACH, turn.breaches)
+
+
+def _paused(turn: Turn, state: State) -> State | None:
+    """A person stops it, or lets it go on."""
+    if state.phase is RolloutPhase.ABORTED:
+        return None
+    if turn.rollout.spec.paused:
+        message = "spec.paused is set: the weight does not rise and hold times stand still."
+        after = state.told(RolloutPhase.PAUSED, "Paused", message)
+        known = state.phase is RolloutPhase.PAUSED
+        return after if known else turn.decided(after, Action.PAUSE, "Paused", message)
+    if state.phase is not RolloutPhase.PAUSED:
+        return None
+    message = "spec.paused is not set any more."
+    after = state.told(RolloutPhase.PROGRESSING if state.step else RolloutPhase.PENDING, "Resumed", message)
+    return turn.decided(after, Action.RESUME, "Resumed", message)
+
+
+def _unaborted(turn: Turn, state: State) -> State | None:
+    """A person takes an abort back."""
+    if state.phase is not RolloutPhase.ABORTED:
+        return None
+    return _rise(turn, state, max(state.left, 1), Action.RESUME, "Resumed", "spec.abort is not set any more")
+
+
+def _started(turn: Turn, state: State) -> State | None:
+    return None if state.step else _rise(turn, state, 1, Action.START, "Started", "The rollout starts")
+
+
+def _stepped(turn: Turn, state: State) -> State | None:
+    """The step goes on, ends, or is kept from ending."""
+    spec, last = turn.rollout.spec, state.step == turn.last
+    hold = spec.bake if last else spec.steps[state.step - 1].hold or timedelta()
+    if state.since is None or state.applied != state.weight:
+        runs = "that is not known" if state.applied is None else f"{state.applied} %"
+        message = f"Step {state.step} wants {state.weight} %; what every ready router runs: {runs}."
+        return state.told(RolloutPhase.PROGRESSING, "Applying", message)
+    if state.held < hold:
+        name = "bake" if last else "hold"
+        message = f"Step {state.step} runs at {state.weight} % until its {name} of {format_duration(hold)} is over."
+        return state.told(RolloutPhase.PROGRESSING, "Baking" if last else "Measuring", message)
+    if lacking := _lacking(turn, state):
+        return _waiting(turn, state, *lacking)
+    if not last:
+        why = f"Step {state.step} is over and no gate is breached"
+        return _rise(turn, state, state.step + 1, Action.ADVANCE, "StepOver", why)
+    message = "The last step is over and no gate is breached. Name the canary first in the group to make it permanent."
+    after = replace(state, counted_at=None, left=0).told(RolloutPhase.PROMOTED, "Promoted", message)
+    return turn.decided(after, Action.PROMOTE, "Promoted", message)
+
+
+RULES: tuple[Callable[[Turn, State], State | None], ...] = (
+    aborted,
+    _failed,
+    _breached,
+    _promoted_by_hand,
+    _held,
+    _paused,
+    _unaborted,
+    _started,
+    _stepped,
+)
+"""In the order of their right."""
+
+
+def _rise(turn: Turn, state: State, step: int, action: Action, reason: str, why: str) -> State | None:
+    """The only way up. None: it is paused, which a rule of its own tells."""
+    if turn.rollout.spec.paused:
+        return None
+    until = frozen_until(turn.rollout.spec.freeze, turn.now)
+    if until is not None:
+        message = f"{why}, but spec.freeze keeps the weight from rising until {format_time(until)}."
+        return _waiting(turn, state, "Frozen", message)
+    message = f"{why}: {turn.weight(step)} % of first attempts go to the canary."
+    risen = replace(state.at_step(step, turn.weight(step)), left=state.left if action is Action.PROMOTE else 0)
+    return turn.decided(risen.told(RolloutPhase.PROGRESSING, "Applying", message), action, reason, message)
+
+
+def _waiting(turn: Turn, state: State, reason: str, message: str) -> State:
+    """Holding. One decision for each reason since the last other decision, however often the reasons take turns."""
+    after = state.told(RolloutPhase.HOLDING if state.step else state.phase, reason, message)
+    for decision in state.decisions:
+        if decision.action is not Action.HOLD:
+            break
+        if decision.reason == reason:
+            return after
+    return turn.decided(after, Action.HOLD, reason, message)
+
+
+def _lacking(turn: Turn, state: State) -> tuple[str, str] | None:
+    """What keeps a step from ending whose hold is over: reason and message."""
+    book, least = state.ledger, turn.rollout.spec.gates.min_requests
+    if book.broken.now:
+        return "MeasurementBroken", f"A measurement makes no sense: {book.broken.words}."
+    if book.missing.silent:
+        names = ", ".join(sorted(book.missing.silent)[:3])
+        return "EvidenceMissing", f"{len(book.missing.silent)} routers did not answer the last look: {names}."
+    if book.looked_at is None or not book.open or abs(turn.now - book.looked_at) > FRESH:
+        return "EvidenceMissing", "Routers were not looked at lately."
+    arms = {"canary": book.canary.requests}
+    if not book.alone:
+        arms["baseline"] = book.baseline.requests
+    few = [f"the {name} has {count}" for name, count in arms.items() if count < least]
+    if few:
+        return "TooFewRequests", f"Each arm needs {least} requests in this step; {' and '.join(few)}."
+    return None

@@ -1,0 +1,445 @@
+"""Rollouts, decision by decision: what takes them on, what keeps them, what takes them back."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from harness.manifests import model
+from harness.rollouts import ALL_GATES, NOW, STEPS, Playground, answers, kept
+from turnout.api.canaryrollout_status import MOST_DECISIONS, GateVerdict
+from turnout.decide.canary.rollout import canary_of, look_at
+from turnout.decide.evidence import ArmCounts, Latencies
+
+GOOD = (answers(300), answers(300))
+
+
+def over(play: Playground, seconds: float = 70) -> None:
+    """Good requests, and the hold time passes."""
+    play.serve(*GOOD)
+    play.look(seconds)
+
+
+def test_a_good_canary_goes_from_step_to_step_until_the_group_names_it_first() -> None:
+    """Each weight is looked at from the moment that every router runs it."""
+    play, weights = Playground(bake="2m"), []
+    for _ in range(60):
+        play.serve(answers(50), answers(50))
+        weights.append(play.look().weight)
+    assert [w for w, before in zip(weights, [0, *weights], strict=False) if w != before] == [5, 25, 100]
+    assert play.told == ("Promoted", "Promoted", 100)
+    assert play.decided == [
+        ("Start", "Started"),
+        ("Advance", "StepOver"),
+        ("Advance", "StepOver"),
+        ("Promote", "Promoted"),
+    ]
+    assert [d.step for d in play.state.decisions] == [3, 3, 2, 1]
+    assert {g.gate.value for g in play.state.decisions[0].analysis} == {
+        "ErrorRate",
+        "MeanLatency",
+        "P95Latency",
+        "Cost",
+    }
+    canary = canary_of(play.rollout, play.state, baseline="old")
+    assert canary is not None
+    assert (canary.weight, canary.model, canary.baseline, canary.sticky) == (10_000, "gpt", "old", True)
+    play.models = [play.models[1], play.models[0]]
+    play.look()
+    assert play.told == ("Promoted", "Adopted", 0)
+    assert canary_of(play.rollout, play.state, baseline="gpt") is None
+    assert look_at(play.state, now=play.now) is None
+    play.models.reverse()
+    play.look()
+    assert play.told == ("Promoted", "Adopted", 0), "what was adopted has no effect any more"
+
+
+def unlike(**changes: Any) -> Callable[[Playground], None]:
+    """Changes attributes."""
+
+    def act(play: Playground) -> None:
+        for name, value in changes.items():
+            setattr(play, name, value)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("canary", "baseline", "differently", "told"),
+    [
+        (99, 300, unlike(), ("Holding", "TooFewRequests", 5)),
+        (300, 99, unlike(), ("Holding", "TooFewRequests", 5)),
+        (0, 0, unlike(), ("Holding", "TooFewRequests", 5)),
+        (300, 300, unlike(silent={"b"}), ("Holding", "EvidenceMissing", 5)),
+        (300, 300, unlike(broken={"b"}), ("Holding", "MeasurementBroken", 5)),
+        (300, 300, unlike(applied=0), ("Progressing", "Applying", 5)),
+        (100, 100, unlike(), ("Progressing", "Applying", 25)),
+    ],
+    ids=["few-canary", "few-baseline", "no-traffic", "silent", "broken", "not-applied", "enough"],
+)
+def test_a_step_ends_with_time_requests_and_a_fresh_look_at_every_router(
+    canary: int, baseline: int, differently: Callable[[Playground], None], told: tuple[str, str, int]
+) -> None:
+    """With less it holds, says so, and goes on when it has it."""
+    play = Playground()
+    play.begin()
+    play.serve(answers(canary), answers(baseline))
+    play.look(30)
+    assert play.told == ("Progressing", "Measuring", 5)
+    differently(play)
+    play.look(31)
+    assert play.told == told
+    unlike(silent=set(), broken=set(), applied=None)(play)
+    play.serve(*GOOD)
+    play.look(10)
+    play.look(31)
+    assert play.state.weight == 25
+    assert [d for d in play.decided if d[0] == "Hold"] == ([("Hold", told[1])] if told[0] == "Holding" else [])
+
+
+def test_a_look_of_long_ago_ends_no_step() -> None:
+    """Nothing was seen for 31 seconds: what it decides by must be fresh."""
+    play = Playground()
+    play.begin()
+    play.serve(*GOOD)
+    play.look(50)
+    play.look(31, routers=False)
+    assert play.told == ("Holding", "EvidenceMissing", 5)
+
+
+def test_reasons_that_take_turns_fill_no_list() -> None:
+    """Each is one decision, until another kind of decision is made."""
+    play = Playground()
+    play.begin()
+    for turn in range(30):
+        play.silent = set() if turn % 2 else {"b"}
+        play.look(40)
+    assert play.decided == [("Start", "Started"), ("Hold", "TooFewRequests"), ("Hold", "EvidenceMissing")]
+
+
+def test_hold_time_counts_only_while_every_router_runs_the_weight_and_nobody_pauses() -> None:
+    """Nor does it run backwards with the clock, or twice."""
+    play = Playground(steps=[{"weight": 5, "hold": "10m"}, {"weight": 100}])
+    play.begin()
+    held = play.state.held
+    play.look(60)
+    assert play.state.held - held == timedelta(seconds=60)
+    play.applied = 0
+    play.look(60)
+    play.look(60)
+    assert play.state.held - held == timedelta(seconds=60)
+    play.applied = None
+    play.look(60)
+    assert play.state.held - held == timedelta(seconds=60), "since when they run it is not known"
+    play.look(60)
+    play.spec["paused"] = True
+    play.look(60)
+    play.look(600)
+    assert play.state.held - held == timedelta(seconds=180)
+    play.spec["paused"] = False
+    play.look(60)
+    play.look(-3_600)
+    play.look(60)
+    assert play.state.held - held == timedelta(seconds=240)
+    assert play.state.step == 1
+
+
+SLOW_TAIL = answers(270) + answers(30, ms=9_000)
+
+
+@pytest.mark.parametrize(
+    ("bad", "gates"),
+    [
+        (answers(270, 30), {"ErrorRate"}),
+        (answers(10, 20), {"ErrorRate"}),
+        (answers(300, ms=1_500), {"MeanLatency", "P95Latency"}),
+        (answers(300, usd=1.6), {"Cost"}),
+        (SLOW_TAIL + SLOW_TAIL, {"MeanLatency", "P95Latency"}),
+        (answers(300, ms=1_000, usd=1.4), set()),
+        (ArmCounts({"client_error": 300, "hung_up": 300, "ok": 1}), set()),
+        (ArmCounts({"open": 300}), {"ErrorRate"}),
+        (ArmCounts({"limited": 40}), {"ErrorRate"}),
+    ],
+    ids=["failing", "few-but-grossly", "slow", "dear", "slow-tail", "within-limits", "clients", "circuit", "limits"],
+)
+def test_a_breach_takes_the_weight_to_nothing_at_once(bad: ArmCounts, gates: set[str]) -> None:
+    """Long before the hold is over, and with the numbers that it was decided by."""
+    play = Playground()
+    play.begin()
+    play.serve(bad, answers(2_000, 10))
+    play.look()
+    if not gates:
+        assert play.told == ("Progressing", "Measuring", 5)
+        return
+    assert play.told == ("RolledBack", "Breach", 0)
+    decision = play.state.decisions[0]
+    assert decision.step == 1, "the step that was left"
+    assert play.state.ledger.canary == bad, "people want to see what it was"
+    assert {g.gate.value for g in decision.analysis if g.verdict is GateVerdict.BREACH} == gates
+    assert all(
+        g.low is not None and g.limit is not None and g.low > g.limit
+        for g in decision.analysis
+        if g.gate.value in gates
+    )
+    assert "allowed" in (decision.message or "")
+
+
+@pytest.mark.parametrize(("weight", "most"), [(5, 20), (50, 40)])
+def test_a_canary_that_fails_half_of_all_is_caught_within_tens_of_requests(weight: int, most: int) -> None:
+    """With a baseline that never fails, and one look for each pair of requests."""
+    play = Playground(steps=[{"weight": weight, "hold": "1h"}, {"weight": 100}])
+    play.begin()
+    for _ in range(most // 2):
+        play.serve(answers(1, 1), answers(2 * (100 - weight) // weight))
+        play.look(1)
+    assert play.told == ("RolledBack", "Breach", 0)
+
+
+def test_what_was_rolled_back_is_not_tried_again_until_it_changes() -> None:
+    """Controls and freezes are no change; gates are, and a promote that comes afterwards."""
+    play = Playground()
+    play.begin()
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    for control in ({"paused": True}, {"paused": False}, {"abort": True}, {"abort": False}, {"freeze": []}):
+        play.spec |= control
+        play.look()
+        assert play.told == ("RolledBack", "Breach", 0), control
+    play.spec["promote"] = True
+    play.look()
+    assert play.told == ("Progressing", "Applying", 100)
+    play.begin(3)
+    play.serve(answers(100, 100))
+    play.look()
+    assert play.told == ("RolledBack", "Breach", 0), "promoted by hand, but it fails"
+    play.look()
+    assert play.state.weight == 0, "a promote that stands is not tried again"
+    run = play.state.run
+    play.spec |= {"promote": False, "gates": {**ALL_GATES, "errorRate": {"maxIncrease": "0.9"}}}
+    play.look()
+    play.look()
+    assert (play.state.step, play.state.weight, play.state.run != run) == (1, 5, True)
+
+
+def test_with_on_breach_hold_a_person_decides() -> None:
+    """It stays at its weight, whatever is measured later; pausing does not free it, new gates do."""
+    play = Playground(onBreach="Hold")
+    play.begin()
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    assert play.told == ("Holding", "Breach", 5)
+    for change in ({}, {"paused": True}, {"paused": False}):
+        play.spec |= change
+        over(play, 600)
+        assert play.told == ("Holding", "Breach", 5)
+    play.spec["gates"] = {**ALL_GATES, "errorRate": {"maxIncrease": "0.9"}}
+    play.look()
+    play.look()
+    assert play.state.weight == 25
+    assert [d for d in play.decided if d[1] != "StepOver"] == [
+        ("Start", "Started"),
+        ("Hold", "Breach"),
+        ("Continue", "SpecChanged"),
+    ]
+
+
+def test_pausing_aborting_and_promoting_are_undone_by_editing_them_back() -> None:
+    """A pause goes on; what abort and promote left begins anew."""
+    play = Playground(steps=[*STEPS[:2], {"weight": 100}], bake="1h")
+    play.begin(2)
+    play.spec["paused"] = True
+    over(play, 600)
+    over(play, 600)
+    assert play.told == ("Paused", "Paused", 25)
+    play.spec |= {"paused": False, "abort": True}
+    play.look()
+    assert play.told == ("Aborted", "Abort", 0)
+    assert look_at(play.state, now=play.now) is None
+    play.spec["abort"] = False
+    play.look()
+    assert (play.told, play.state.step, play.state.held) == (("Progressing", "Applying", 25), 2, timedelta())
+    play.spec["promote"] = True
+    play.look()
+    assert (play.told, play.state.step) == (("Progressing", "Applying", 100), 3)
+    play.look()
+    play.spec["promote"] = False
+    play.look()
+    assert (play.told, play.state.step) == (("Progressing", "Resumed", 25), 2)
+    for _ in range(3):  # applied, opened, over
+        over(play)
+    assert play.state.step == 3
+    play.spec["abort"] = True
+    play.look()
+    assert play.told == ("Aborted", "Abort", 0)
+
+
+def test_aborting_works_after_promotion_too() -> None:
+    """Until the group names the canary first."""
+    play = Playground()
+    play.begin(3)
+    over(play)
+    assert play.told == ("Promoted", "Promoted", 100)
+    play.spec["abort"] = True
+    play.look()
+    assert play.told == ("Aborted", "Abort", 0)
+
+
+def test_a_freeze_keeps_weights_from_rising_and_not_from_falling() -> None:
+    """Not at the start, not at a step's end, not by promote; a breach goes back all the same."""
+    freeze = [{"from": "2026-11-23T09:01:00Z", "to": "2026-11-23T10:00:00Z"}]
+    late = Playground(freeze=freeze)
+    late.look(70)
+    late.look(10)
+    assert (late.told, late.decided) == (("Pending", "Frozen", 0), [("Hold", "Frozen")])
+    play = Playground(freeze=freeze)
+    play.begin()
+    over(play)
+    over(play)
+    assert play.told == ("Holding", "Frozen", 5)
+    play.spec["promote"] = True
+    over(play)
+    assert play.told == ("Holding", "Frozen", 5)
+    play.spec["promote"] = False
+    play.serve(*GOOD)
+    play.look((NOW + timedelta(hours=1) - play.now).total_seconds())
+    assert play.state.weight == 25
+    play.spec["freeze"] = [{"from": "Mon 00:00", "to": "Tue 00:00"}]
+    play.begin(2)
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    assert play.told == ("RolledBack", "Breach", 0)
+
+
+def test_while_it_bakes_the_canary_is_held_to_what_the_baseline_did_before() -> None:
+    """At 100 % the baseline gets nothing; the steps before it are compared with, and a breach goes back."""
+    play = Playground(bake="1h")
+    play.begin(3)
+    assert play.state.ledger.earlier.requests >= 400
+    over(play)
+    assert play.told == ("Progressing", "Baking", 100)
+    play.serve(answers(100, 100))
+    play.look()
+    assert play.told == ("RolledBack", "Breach", 0)
+
+
+def test_a_changed_canary_or_baseline_restarts_the_step_and_no_other_change_does() -> None:
+    """It says so either way."""
+    play = Playground()
+    play.begin(2)
+    play.serve(*GOOD)
+    play.look(50)
+    play.timeouts = {"firstToken": "7s"}
+    play.look(5)
+    assert (play.decided[-1], play.state.step) == (("Continue", "GroupChanged"), 2)
+    assert play.state.ledger.canary.requests >= 300
+    play.models[1] = model("gpt", "http://elsewhere/v1")
+    play.look(60)
+    assert (play.decided[-1], play.told) == (("Restart", "GroupChanged"), ("Progressing", "GroupChanged", 25))
+    assert (play.state.held, play.state.ledger.canary.requests, play.state.ledger.earlier.requests) == (
+        timedelta(),
+        0,
+        0,
+    )
+    play.models[2] = model("spare", "http://another/v1")
+    play.look()
+    assert play.decided[-1] == ("Continue", "GroupChanged")
+
+
+def test_a_canary_that_leaves_the_group_gets_nothing_and_begins_anew_when_it_is_back() -> None:
+    """Its weight is 0 meanwhile."""
+    play = Playground()
+    play.begin(2)
+    gone = play.models.pop(1)
+    play.look()
+    assert (play.told, play.state.step) == (("Pending", "ModelNotFound", 0), 0)
+    play.models.append(gone)
+    play.look()
+    play.look()
+    assert (play.state.step, play.state.weight) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "phase"),
+    [({"group_is_broken": True}, "ModelGroupInvalid"), ({"freeze": "Nowhere/Land"}, "TimeZoneUnknown")],
+    ids=["group", "time-zone"],
+)
+def test_a_mistake_elsewhere_changes_no_weight(mistake: dict[str, Any], phase: str) -> None:
+    """Under way it holds; what is held, promoted or adopted stays as it is."""
+
+    def err(play: Playground) -> None:
+        play.group_is_broken = mistake.get("group_is_broken", False)
+        zone = mistake.get("freeze", "UTC")
+        play.spec["freeze"] = [{"from": "Sat 00:00", "to": "Sun 00:00", "timeZone": zone}]
+        play.look()
+
+    under_way = Playground()
+    under_way.begin(2)
+    err(under_way)
+    assert under_way.told == ("Holding", phase, 25)
+    held = Playground(onBreach="Hold")
+    held.begin()
+    held.serve(answers(100, 100), answers(2_000))
+    held.look()
+    err(held)
+    assert held.told == ("Holding", "Breach", 5)
+    promoted = Playground()
+    promoted.begin(3)
+    over(promoted)
+    err(promoted)
+    assert promoted.told == ("Promoted", "Promoted", 100)
+    adopted = Playground()
+    adopted.begin(3)
+    adopted.models = adopted.models[1:]
+    adopted.look()
+    assert adopted.told == ("Promoted", "Adopted", 0)
+    err(adopted)
+    assert adopted.told == ("Promoted", "Adopted", 0)
+
+
+def test_other_steps_are_another_rollout() -> None:
+    """It begins at its first step, with another id, so that routers count anew."""
+    play = Playground()
+    play.begin(2)
+    run = play.state.run
+    play.spec["steps"] = [{"weight": 10, "hold": "1m"}, {"weight": 100}]
+    play.look()
+    assert (play.told, play.decided[-1]) == (("Pending", "Starting", 0), ("Restart", "SpecChanged"))
+    play.look()
+    assert (play.state.weight, play.state.run != run) == (10, True)
+
+
+def test_only_the_last_decisions_are_kept() -> None:
+    """Twenty of them."""
+    play = Playground()
+    play.begin()
+    for turn in range(40):
+        play.spec["paused"] = turn % 2 == 0
+        play.look(1)
+    assert len(play.state.decisions) == MOST_DECISIONS
+
+
+def test_a_histogram_that_is_seconds_behind_breaks_nothing() -> None:
+    """Envoy's counters come at once, its histograms with the next flush."""
+    play = Playground()
+    play.begin()
+    late = answers(300)
+    play.serve(ArmCounts({"ok": 300}, Latencies(), late.took_squared), answers(300))
+    play.look()
+    assert play.told == ("Progressing", "Measuring", 5)
+
+
+def test_looks_that_were_lost_in_a_crash_are_made_up_for_by_the_next() -> None:
+    """Statuses are not written for every look; routers still have what they counted, be it for an hour."""
+    play = Playground(steps=[{"weight": 5, "hold": "5h"}, {"weight": 100}])
+    play.begin()
+    play.serve(answers(50), answers(50))
+    play.look()
+    written = play.state
+    for _ in range(3):
+        play.serve(answers(50), answers(50), router="b")
+        play.look(1_200)
+    play.state = kept(play.rollout, written)
+    play.look()
+    assert play.state.ledger.canary == answers(200)
+    assert play.state.held > timedelta(hours=1), "the weight was applied all the time"

@@ -1,0 +1,74 @@
+"""Which rollout has a group, and what groups are told of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.manifests import group, model, rollout, snapshot
+from harness.rollouts import NOW
+from turnout.api.canaryrollout_status import RolloutPhase
+from turnout.decide.build import Decision, decide
+from turnout.decide.canary.state import State
+from turnout.decide.ir import Router
+from turnout.decide.snapshot import Invalid
+
+MODELS = [model(name, f"http://{name}/v1") for name in ("old", "gpt", "new")]
+RUNNING = State(phase=RolloutPhase.PROGRESSING, step=1, weight=5, run="1a")
+BACK = State(phase=RolloutPhase.ROLLED_BACK, run="1b")
+PROMOTED = State(phase=RolloutPhase.PROMOTED, reason="Promoted", step=2, weight=100, run="1c")
+ADOPTED = replace(PROMOTED, reason="Adopted", weight=0)
+
+
+def decided(states: dict[str, State], previous: Router | None = None, *, invalid: tuple[str, ...] = ()) -> Decision:
+    """Rollouts of these names on one group, the later in the alphabet the older; `last` is of its own group."""
+    objects = [group("assistant", *MODELS), group("other", *MODELS)]
+    for age, name in enumerate(("a", "b", "last")):
+        one = rollout(name, modelGroup="other" if name == "last" else "assistant", model="gpt", steps=[{"weight": 100}])
+        one["metadata"]["creationTimestamp"] = f"2026-01-{20 - age}T00:00:00Z"
+        objects += [one] if name not in invalid else []
+    found = replace(
+        snapshot(*objects),
+        rollout_states=states,
+        invalid=tuple(Invalid("CanaryRollout", name, "unreadable") for name in invalid),
+    )
+    return decide(found, previous, now=NOW)
+
+
+def refused(decision: Decision) -> set[str]:
+    """Rollouts that another keeps from their group."""
+    return {v.name for v in decision.verdicts if v.problem and v.problem.reason == "GroupHasRollout"}
+
+
+@pytest.mark.parametrize(
+    ("states", "others"),
+    [
+        ({}, {"a"}),
+        ({"a": RUNNING}, {"b"}),
+        ({"b": RUNNING}, {"a"}),
+        ({"a": PROMOTED}, {"b"}),
+        ({"a": BACK}, set()),
+        ({"b": BACK}, set()),
+        ({"b": ADOPTED}, set()),
+    ],
+    ids=["the-older", "under-way", "older-under-way", "promoted", "rolled-back", "older-rolled-back", "adopted"],
+)
+def test_one_rollout_at_a_time_has_a_group(states: dict[str, State], others: set[str]) -> None:
+    """The one under way, else the oldest; those that are over are in nobody's way. Groups are none of each other's."""
+    assert refused(decided(states)) == others
+
+
+def test_a_group_is_told_of_the_rollout_that_has_a_weight() -> None:
+    """And of nothing once that is 0, or its model has left."""
+    router = decided({"a": RUNNING, "b": BACK, "last": PROMOTED}).router
+    told = {g.name: (g.canary.model, g.canary.baseline, g.canary.weight) for g in router.groups if g.canary}
+    assert told == {"assistant": ("gpt", "old", 500), "other": ("gpt", "old", 10_000)}
+    assert all(g.canary is None for g in decided({"a": BACK, "last": ADOPTED}, router).router.groups)
+
+
+def test_a_rollout_that_cannot_be_read_any_more_keeps_its_weight() -> None:
+    """Its status cannot say otherwise; one that is deleted has no state, and no weight."""
+    states = {"a": RUNNING}
+    before = decided(states).router
+    after = decided(states, before, invalid=("a",)).router
+    assert [g.canary for g in after.groups] == [g.canary for g in before.groups]
+    assert all(g.canary is None for g in decided({}, before, invalid=("a",)).router.groups)
