@@ -12,6 +12,8 @@ from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.canary.freeze import frozen_until
 from turnout.decide.canary.rollout import canary_of
 
+AT_NOTHING = {RolloutPhase.PENDING, RolloutPhase.PAUSED, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
+UNDER_WAY = {RolloutPhase.PROGRESSING, RolloutPhase.HOLDING, RolloutPhase.PAUSED, RolloutPhase.PROMOTED}
 FREEZE = [{"from": "2026-11-23T09:02:00Z", "to": "2026-11-23T09:06:00Z"}]
 SPECS = st.fixed_dictionaries(
     {
@@ -37,7 +39,7 @@ class Event:
 
 CHANGES = st.sampled_from(
     [
-        *[("nothing", None)] * 12,
+        *[("nothing", None)] * 6,
         *(("spec", {flag: value}) for flag in ("paused", "promote", "abort") for value in (True, False)),
         *(("silent", names) for names in (set(), set(), {"a"}, {"b"})),
         ("broken", {"a"}),
@@ -60,6 +62,7 @@ EVENTS = st.lists(
         baseline=st.sampled_from([0, 40, 200]),
         change=CHANGES,
     ),
+    min_size=10,
     max_size=60,
 )
 
@@ -97,6 +100,8 @@ def test_weights_rise_by_the_rules_only(spec: dict[str, Any], events: list[Event
         after, wanted = play.state, play.rollout.spec
         canary = canary_of(play.rollout, after, baseline="old")
         assert (canary.weight if canary else 0) == after.weight * 100
+        assert bool(after.weight) == bool(after.step)
+        assert after.phase in (UNDER_WAY if after.step else AT_NOTHING)
         risen, asked_then = after.weight > before.weight, asked
         asked = asked if after.weight == before.weight else (0, 0)
         if not risen:

@@ -69,6 +69,7 @@ def test_each_request_counts_once_and_in_its_period(looks: list[Said | None], co
     found = book(*looks)
     assert (found.canary.requests, found.missing) == (counted, missing)
     assert found.canary.took.count == counted
+    assert found.marks.keys() == (looks[-1] or {}).keys(), "of routers that are gone nothing is kept"
 
 
 def test_counts_that_cannot_be_are_left_out_and_said() -> None:

@@ -202,7 +202,8 @@ def test_what_was_rolled_back_is_not_tried_again_until_it_changes() -> None:
     play.begin()
     play.serve(answers(100, 100), answers(2_000))
     play.look()
-    for control in ({"paused": True}, {"paused": False}, {"abort": True}, {"abort": False}, {"freeze": []}):
+    pausing = ({"paused": True}, {"promote": True}, {"promote": False}, {"paused": False})
+    for control in (*pausing, {"abort": True}, {"abort": False}, {"freeze": []}):
         play.spec |= control
         play.look()
         assert play.told == ("RolledBack", "Breach", 0), control
@@ -272,6 +273,24 @@ def test_pausing_aborting_and_promoting_are_undone_by_editing_them_back() -> Non
     play.spec["abort"] = True
     play.look()
     assert play.told == ("Aborted", "Abort", 0)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_nothing_rises_while_it_is_paused(step: int) -> None:
+    """Not by starting, not by promote, not by taking an abort back."""
+    play = Playground(paused=step == 0)
+    if step:
+        play.begin(step)
+    before = play.state.weight
+    for change in ({"paused": True}, {"promote": True}, {"promote": False, "abort": True}, {"abort": False}):
+        play.spec |= change
+        play.look()
+        over(play)
+        assert play.state.weight == (0 if play.spec.get("abort") is not None else before), change
+    play.spec["paused"] = False
+    play.look()
+    play.look()
+    assert play.state.step == max(step, 1)
 
 
 def test_aborting_works_after_promotion_too() -> None:

@@ -61,9 +61,10 @@ def aborted(turn: Turn, state: State) -> State | None:
 
 def _failed(turn: Turn, state: State) -> State | None:
     """What was rolled back stays so, but for a promote that was set afterwards."""
-    if state.phase is not RolloutPhase.ROLLED_BACK or (turn.rollout.spec.promote and not state.failed_promoted):
+    spec = turn.rollout.spec
+    if state.phase is not RolloutPhase.ROLLED_BACK or (spec.promote and not spec.paused and not state.failed_promoted):
         return None
-    return replace(state, failed_promoted=turn.rollout.spec.promote)
+    return replace(state, failed_promoted=spec.promote and state.failed_promoted)
 
 
 def _breached(turn: Turn, state: State) -> State | None:
@@ -118,7 +119,9 @@ def _unaborted(turn: Turn, state: State) -> State | None:
     """A person takes an abort back."""
     if state.phase is not RolloutPhase.ABORTED:
         return None
-    return _rise(turn, state, max(state.left, 1), Action.RESUME, "Resumed", "spec.abort is not set any more")
+    why = "spec.abort is not set any more"
+    risen = _rise(turn, state, max(state.left, 1), Action.RESUME, "Resumed", why)
+    return risen or state.told(RolloutPhase.ABORTED, "Paused", f"{why}, but spec.paused keeps the weight from rising.")
 
 
 def _started(turn: Turn, state: State) -> State | None:
