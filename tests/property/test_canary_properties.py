@@ -63,7 +63,7 @@ EVENTS = st.lists(
         change=CHANGES,
     ),
     min_size=10,
-    max_size=60,
+    max_size=40,
 )
 
 
@@ -116,7 +116,7 @@ def test_weights_rise_by_the_rules_only(spec: dict[str, Any], events: list[Event
         assert not before.step or min(asked_then) >= wanted.gates.min_requests
 
 
-@given(SPECS, EVENTS, st.sets(st.integers(0, 60)))
+@given(SPECS, EVENTS, st.sets(st.integers(0, 40)))
 def test_a_crash_between_any_two_looks_changes_nothing(
     spec: dict[str, Any], events: list[Event], crashes: set[int]
 ) -> None:

@@ -1,14 +1,16 @@
-"""CanaryRollouts → what is wrong that the API server cannot check, and what they want of their groups. Pure."""
+"""The CanaryRollouts of a namespace: what is wrong with them, what their groups are told, how they go on. Pure."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from turnout.api import CanaryRollout, ModelGroup
 from turnout.decide.canary.freeze import unknown_zone
-from turnout.decide.canary.rollout import canary_of
-from turnout.decide.canary.state import State
+from turnout.decide.canary.rollout import advance, canary_of
+from turnout.decide.canary.state import Seen, State
+from turnout.decide.evidence import Look
 from turnout.decide.ir import Canary, Group, Router
-from turnout.decide.verdict import Finding, Reason
+from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Finding, Reason, Verdict
 
 States = Mapping[str, State]
 """Name of a rollout → how it stands."""
@@ -64,6 +66,34 @@ def with_canaries(
     unreadable = {state.run for name, state in states.items() if name not in known}
     kept = {g.name: g.canary for g in last.groups if g.canary and g.canary.rollout in unreadable}
     return tuple(_with_canary(group, rollouts, states, kept.get(group.name)) for group in groups)
+
+
+def advanced(
+    snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None, *, now: datetime
+) -> dict[str, State]:
+    """How every rollout stands next, by name: at most one decision each.
+
+    verdicts: of the same snapshot; running: what every ready router was just seen to run, None if that is not known or
+    they differ; look: a new look at all routers, None if there was none; now: aware.
+    """
+    problems = {v.name: v.problem for v in verdicts if v.kind == "CanaryRollout"}
+    groups = {g.metadata.name: g for g in snapshot.groups}
+    states = dict(snapshot.rollout_states)
+    for rollout in snapshot.rollouts:
+        name, state = rollout.metadata.name, _state(rollout, states)
+        applied = _applied(rollout, state, running)
+        seen = Seen(groups.get(rollout.spec.model_group), problems.get(name), applied, look)
+        states[name] = advance(rollout, state, seen, now=now)
+    return states
+
+
+def _applied(rollout: CanaryRollout, state: State, running: Router | None) -> int | None:
+    """Percent that routers send to the canary of this run."""
+    group = running.group(rollout.spec.model_group) if running else None
+    if group is None:
+        return None
+    canary = group.canary
+    return canary.weight // 100 if canary and canary.rollout == state.run else 0
 
 
 def _with_canary(group: Group, rollouts: Iterable[CanaryRollout], states: States, kept: Canary | None) -> Group:

@@ -10,7 +10,8 @@ from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.build import Decision, decide
 from turnout.decide.canary.state import State
 from turnout.decide.ir import Router
-from turnout.decide.snapshot import Invalid
+from turnout.decide.rollouts import advanced
+from turnout.decide.snapshot import Invalid, Snapshot
 
 MODELS = [model(name, f"http://{name}/v1") for name in ("old", "gpt", "new")]
 RUNNING = State(phase=RolloutPhase.PROGRESSING, step=1, weight=5, run="1a")
@@ -20,18 +21,22 @@ ADOPTED = replace(PROMOTED, reason="Adopted", weight=0)
 
 
 def decided(states: dict[str, State], previous: Router | None = None, *, invalid: tuple[str, ...] = ()) -> Decision:
+    """What follows from `given`."""
+    return decide(given(states, invalid), previous, now=NOW)
+
+
+def given(states: dict[str, State], invalid: tuple[str, ...] = ()) -> Snapshot:
     """Rollouts of these names on one group, the later in the alphabet the older; `last` is of its own group."""
     objects = [group("assistant", *MODELS), group("other", *MODELS)]
     for age, name in enumerate(("a", "b", "last")):
         one = rollout(name, modelGroup="other" if name == "last" else "assistant", model="gpt", steps=[{"weight": 100}])
         one["metadata"]["creationTimestamp"] = f"2026-01-{20 - age}T00:00:00Z"
         objects += [one] if name not in invalid else []
-    found = replace(
+    return replace(
         snapshot(*objects),
         rollout_states=states,
         invalid=tuple(Invalid("CanaryRollout", name, "unreadable") for name in invalid),
     )
-    return decide(found, previous, now=NOW)
 
 
 def refused(decision: Decision) -> set[str]:
@@ -63,6 +68,21 @@ def test_a_group_is_told_of_the_rollout_that_has_a_weight() -> None:
     told = {g.name: (g.canary.model, g.canary.baseline, g.canary.weight) for g in router.groups if g.canary}
     assert told == {"assistant": ("gpt", "old", 500), "other": ("gpt", "old", 10_000)}
     assert all(g.canary is None for g in decided({"a": BACK, "last": ADOPTED}, router).router.groups)
+
+
+def test_rollouts_go_on_with_what_every_router_runs() -> None:
+    """From nothing to the first weight; hold time begins when routers run it, and no other run's."""
+    states: dict[str, State] = {}
+    seen = []
+    for _ in range(4):
+        decision = decided(states)
+        running = decision.router if len(seen) != 2 else None
+        states = advanced(given(states), decision.verdicts, running, None, now=NOW)
+        seen.append((states["last"].weight, states["last"].applied, states["last"].since is not None))
+    assert seen == [(0, 0, False), (100, 0, False), (100, None, False), (100, 100, True)]
+    assert (states["b"].weight, states["a"].weight, states["a"].reason) == (100, 0, "GroupHasRollout")
+    other = replace(states["last"], run="another")
+    assert advanced(given({"last": other}), decided({}).verdicts, decision.router, None, now=NOW)["last"].applied == 0
 
 
 def test_a_rollout_that_cannot_be_read_any_more_keeps_its_weight() -> None:
