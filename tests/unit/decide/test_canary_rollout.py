@@ -293,6 +293,20 @@ def test_nothing_rises_while_it_is_paused(step: int) -> None:
     assert play.state.step == max(step, 1)
 
 
+def test_a_baseline_that_changed_while_it_was_aborted_is_compared_with_no_more() -> None:
+    """What the old one did tells nothing of the new one."""
+    play = Playground(bake="1h")
+    play.begin(2)
+    assert play.state.ledger.earlier.requests
+    play.spec["abort"] = True
+    play.look()
+    play.models[0] = model("old", "http://elsewhere/v1")
+    play.look()
+    play.spec["abort"] = False
+    play.look()
+    assert (play.state.step, play.state.ledger.earlier.requests) == (2, 0)
+
+
 def test_aborting_works_after_promotion_too() -> None:
     """Until the group names the canary first."""
     play = Playground()

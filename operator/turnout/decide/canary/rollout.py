@@ -44,6 +44,8 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     state = replace(state, hashes=hashes_of(rollout, seen.group))
     if before.steps != state.hashes.steps:
         return _anew(rollout, state, now)
+    if before.entries != state.hashes.entries and not state.measuring:
+        state = replace(state, ledger=state.ledger.next_period(alone=False, same_models=False))
     if state.phase is RolloutPhase.PROMOTED:
         return aborted(Turn(rollout, (), now), state) or state
     changed = _changed(rollout, state, before, now)

@@ -82,7 +82,7 @@ def _promoted_by_hand(turn: Turn, state: State) -> State | None:
     if turn.rollout.spec.promote and state.step < turn.last:
         leaving = replace(state, left=state.step or state.left or 1)
         return _rise(turn, leaving, turn.last, Action.PROMOTE, "Promote", "spec.promote is set")
-    if turn.rollout.spec.promote or not state.left or state.step != turn.last:
+    if turn.rollout.spec.promote or state.step != turn.last or not 0 < state.left < turn.last:
         return None
     message = "spec.promote is not set any more: the step that was left begins anew."
     back = replace(state.at_step(state.left, turn.weight(state.left)), left=0)
