@@ -161,7 +161,7 @@ class CanaryRolloutSpec(Part):
     There the canary is compared with what the baseline did in the steps before. Default: 0s."""
     freeze: Annotated[tuple[Freeze, ...], Field(max_length=20), Field(json_schema_extra=ATOMIC)] = ()
     """Spans of time in which the weight may fall but not rise, at most 20. Default: none."""
-    sticky: Sticky = Sticky.KEY
+    sticky: Sticky = Sticky.NONE
     """Key: a key always sees the same arm, so few keys with unlike requests can make equal models look unlike. None:
     each request is drawn afresh; what the gates say is surest then."""
     paused: Flag = False

@@ -23,7 +23,7 @@ def over(play: Playground, seconds: float = 70) -> None:
 
 def test_a_good_canary_goes_from_step_to_step_until_the_group_names_it_first() -> None:
     """Each weight is looked at from the moment that every router runs it."""
-    play, weights = Playground(bake="2m"), []
+    play, weights = Playground(bake="2m", sticky="Key"), []
     for _ in range(60):
         play.serve(answers(50), answers(50))
         weights.append(play.look().weight)
