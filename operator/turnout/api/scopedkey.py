@@ -9,7 +9,7 @@ from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
 from turnout.api.quantities import Amount, Measure, Time, Whole, Within, cel_seconds
-from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
+from turnout.api.schema import ATOMIC, Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
 """Secrets of these names hold routers' configuration and issued tokens; a key must never share one."""
@@ -141,6 +141,16 @@ class Rotation(Part):
     """How long one workload may take to restart, 10s to 24h; then the rotation goes back to the old token."""
 
 
+class Copy(Part):
+    """A further Secret with the same content."""
+
+    name: SecretName
+    """Its name."""
+    namespace: ObjectName | None = None
+    """Its namespace. Another one than the key's must allow it, because whoever may label it decides what is written
+    there: kubectl label namespace TARGET KEYS-NAMESPACE.keys.turnout.dev/copies=allowed. Default: that of the key."""
+
+
 class ScopedKeySpec(Part):
     """What the holder of the key may do."""
 
@@ -158,6 +168,9 @@ class ScopedKeySpec(Part):
     two thirds of that are over. Not together with expiresAt. Default: for ever."""
     secret_name: SecretName | None = None
     """The Secret that the operator makes, with OPENAI_API_KEY and OPENAI_BASE_URL. Default: the key's name."""
+    copies: Annotated[tuple[Copy, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    """Further Secrets with the same content, in this namespace or in others that allow it. They change together: if one
+    cannot be written, all keep the old token. At most 16. Default: none."""
     rotation: Rotation | None = None
     """When a new token replaces the old one, and how. Default: only when two thirds of its lifetime are over, if it has
     one."""
@@ -299,5 +312,18 @@ class ScopedKey(Resource):
             cel="!(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name)"
             f".startsWith('{RESERVED_PREFIX}')",
             holds=lambda key: not _secret_of(key).startswith(RESERVED_PREFIX),
+        ),
+        Rule(
+            field=".spec.copies",
+            message=f"Secrets named {RESERVED_PREFIX}… belong to the operator: give the copy another name",
+            cel=f"!has(self.spec.copies) || self.spec.copies.all(c, !c.name.startsWith('{RESERVED_PREFIX}'))",
+            holds=lambda key: not any(c.name.startswith(RESERVED_PREFIX) for c in key.spec.copies),
+        ),
+        Rule(
+            field=".spec.copies",
+            message="a copy must be another Secret than the key's own secretName",
+            cel="!has(self.spec.copies) || self.spec.copies.all(c, has(c.namespace) || c.name != "
+            "(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name))",
+            holds=lambda key: not any(c.namespace is None and c.name == _secret_of(key) for c in key.spec.copies),
         ),
     )
