@@ -79,6 +79,7 @@ class ConditionType(StrEnum):
     ROTATION_FAILED = "RotationFailed"
     OLD_TOKEN_STILL_USED = "OldTokenStillUsed"
     BUDGET_WARNING = "BudgetWarning"
+    LIMIT_BELOW_ROUTERS = "LimitBelowRouters"
 
 
 class ConditionStatus(StrEnum):

@@ -76,10 +76,12 @@ class Limits(Part):
     """How much one key may use."""
 
     requests_per_minute: PositiveLimit | None = None
-    """Requests per minute, 1 to 1000000000, at each router. Default: no limit."""
+    """Requests per minute, 1 to 1000000000, over all routers of the namespace; as many may come at once. Without a rate
+    limit service each router allows its even part, so set it to the number of routers at least. Default: no limit."""
     tokens_per_minute: PositiveLimit | None = None
-    """Tokens per minute, prompt and answer together, 1 to 1000000000, at each router. Reserved before the call: the
-    prompt's estimate plus max_tokens. Default: no limit."""
+    """Tokens per minute, prompt and answer together, 1 to 1000000000, over all routers of the namespace. Reserved
+    before the call: the prompt's estimate plus max_tokens. Without a rate limit service each router allows its even
+    part, and refuses a request that is larger than that. Default: no limit."""
     usd_per_month: Annotated[Decimal, Amount("0.000001", "1000000000", 6)] | None = None
     """US dollars per calendar month (UTC), such as "500", over all routers. From 80 % on condition BudgetWarning holds;
     at 100 % routers answer 429 insufficient_quota until the month ends or this is raised. Counted every 5 seconds, so
@@ -273,7 +275,7 @@ class ScopedKeyStatus(StatusPart):
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
     """Accepted, ResolvedRefs, Programmed, Ready, and Rotating, RotationBlocked, RotationFailed, OldTokenStillUsed,
-    BudgetWarning, NotYetSupported, Reconciling or Stalled while they hold."""
+    BudgetWarning, LimitBelowRouters, NotYetSupported, Reconciling or Stalled while they hold."""
     phase: KeyPhase | None = None
     """Where the key is in its life."""
     secret_name: SecretName | None = None

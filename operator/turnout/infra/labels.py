@@ -7,6 +7,8 @@ Json = dict[str, Any]
 
 ROUTER = "turnout-router"
 """Name of a router's Deployment, Service, Secret and so on: one router per namespace."""
+PEERS = "turnout-router-peers"
+"""Name of the Service that names the routers one by one; they count each other by it."""
 KEYRING = "turnout-keyring"
 """The Secret with the tokens that were issued."""
 STATE = "turnout-state"

@@ -21,15 +21,15 @@ from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
 from turnout.infra.consumer import abandoned, abandoned_copies, copy_of
-from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
-from turnout.infra.labels import KEYRING, ROUTER, STATE, USAGE, Json, is_ours
+from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET, SERVICE
+from turnout.infra.labels import KEYRING, PEERS, ROUTER, STATE, USAGE, Json, is_ours
 from turnout.infra.objects import decoded, files_secret, router_objects, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.scrape import base_url, openai_url, read_config
 from turnout.watch.books import Books
-from turnout.watch.context import Context, now
+from turnout.watch.context import Context, now, pod_bootstrap
 from turnout.watch.gather import Gatherer
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.rotator import move, next_look
@@ -149,7 +149,7 @@ class Worker:
         *others, deployment = router_objects(
             self.namespace,
             context.settings.router,
-            bootstrap=context.bootstrap,
+            bootstrap=pod_bootstrap(self.namespace, context.settings),
             wasm=context.wasm,
             own_namespace=context.settings.own_namespace,
         )
@@ -226,7 +226,7 @@ class Worker:
         """The last group is gone: remove the router. Issued tokens and books stay, if their keys are still there."""
         store = self._context.store
         objects = [store.get(self.namespace, kind, ROUTER) for kind in reversed(ROUTER_KINDS)]
-        objects.append(store.get(self.namespace, SECRET, STATE))
+        objects += [store.get(self.namespace, SERVICE, PEERS), store.get(self.namespace, SECRET, STATE)]
         objects += [] if keys else [store.get(self.namespace, CONFIG_MAP, USAGE)]
         await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
         self._previous = None
