@@ -1,15 +1,27 @@
 """The environment → one frozen model of what the operator is told. Pure: the environment comes in as an argument."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from turnout.errors import UsageError
 from turnout.infra.options import RouterOptions
 
 PREFIX = "TURNOUT_"
 
+
+def _host_and_port(value: Any) -> Any:
+    found = (
+        re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
+    )
+    if found is None or not 0 < int(found[2]) < 65_536:
+        raise ValueError("write HOST:PORT, such as ratelimit.turnout-system.svc:8081")
+    return found[1].strip("[]"), int(found[2])
+
+
+HostAndPort = Annotated[tuple[str, int], BeforeValidator(_host_and_port)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -35,6 +47,9 @@ class Settings(BaseModel):
     """Seconds between two looks at the statistics of a router."""
     figures_s: Seconds = 30
     """Seconds between two writes of a status of which only figures changed."""
+    rate_limit_service: HostAndPort | None = None
+    """HOST:PORT of Envoy's rate limit service, gRPC without TLS; routers ask it for each request of a key with limits,
+    so that limits hold exactly over all of them (docs/limits.md). Default: none; each router allows its even part."""
     router: RouterOptions = RouterOptions()
     """What router pods are like: TURNOUT_ROUTER_IMAGE and so on."""
 

@@ -22,7 +22,8 @@ from turnout.apply import keyring
 from turnout.decide.issued import Issued
 from turnout.infra.labels import KEYRING, ROUTER
 
-KEY, SECRET = "app", "app"
+KEY = "app"
+SECRET, COPY = "app", "app-copy"
 CONSUMERS = ("one", "two")
 OVERLAP = {"min": "1s", "max": "1m"}
 PATIENCE_S = 20.0
@@ -55,7 +56,7 @@ class Lane:
         self._http = httpx.AsyncClient(timeout=5)
         self._addresses = [f"127.0.{number + 1}.{n}" for n in (2, 3)]
         self.routers: list[RouterPod] = []
-        self.programs = {name: Program(self.admin, name, SECRET) for name in CONSUMERS}
+        self.programs = {n: Program(self.admin, n, s) for n, s in zip(CONSUMERS, (SECRET, COPY), strict=True)}
         self._clock = folder / "clock"
         self._pid = 0
         self._one = asyncio.Lock()
@@ -75,7 +76,7 @@ class Lane:
         await self.until(lambda: self.admin.find(f"secrets/{ROUTER}"), "files for routers")
         self.routers = [RouterPod(self.admin, self._folder, address) for address in self._addresses]
         await asyncio.gather(*(router.start() for router in self.routers))
-        await self.until(lambda: self.admin.find(f"secrets/{SECRET}"), "the key's Secret")
+        await self.until(lambda: self.admin.find(f"secrets/{COPY}"), "the key's Secrets")
         for program in self.programs.values():
             await program.create()
         self._watcher = asyncio.create_task(self._watch())
@@ -152,15 +153,17 @@ class Lane:
         return keyring.read(await self.admin.find(f"secrets/{KEYRING}")).get(KEY, Issued())
 
     async def held(self) -> set[str]:
-        """Tokens of the programs, and of the Secret."""
-        return {await self.programs["one"].secret(), *(program.token for program in self.programs.values())}
+        """Tokens of the programs, and of both Secrets."""
+        programs = list(self.programs.values())
+        return {*[await program.secret() for program in programs], *(program.token for program in programs)}
 
     async def readmitted(self) -> None:
         """A key that was dead is well again: programs start anew with what the Secret holds."""
 
         async def let_in() -> bool:
-            found = await self.admin.find(f"secrets/{SECRET}")
-            return found is not None and await self.answers(await self.programs["one"].secret()) == {200}
+            found = [await self.admin.find(f"secrets/{name}") for name in (SECRET, COPY)]
+            tokens = {await program.secret() for program in self.programs.values()} if all(found) else set()
+            return bool(tokens) and all([await self.answers(token) == {200} for token in tokens])
 
         await self.until(let_in, "a new token in the Secret")
         for program in self.programs.values():
@@ -292,4 +295,4 @@ def scoped_key(trigger: str = "first") -> Manifest:
     """The key."""
     consumers = [{"kind": "Deployment", "name": name} for name in CONSUMERS]
     rules = {"trigger": trigger, "overlap": OVERLAP, "consumers": consumers, "rolloutTimeout": "20s"}
-    return key(KEY, rotation=rules)
+    return key(KEY, rotation=rules, copies=[{"name": COPY}])

@@ -1,6 +1,7 @@
 """Fixtures of the router's tests: three fake providers, and routers that last as long as a module."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from harness.background import Background
+from harness.fixtures import leave_out
 from harness.manifests import Manifest, token
+from harness.nameserver import NameServer, resolving_by
 from harness.providers import Provider, Trio, refusing_address
 from harness.router import Router, Serve, eventually
 from harness.wire import Wire
@@ -42,6 +45,16 @@ def refusing_port() -> Iterator[int]:
     held, port = refusing_address()
     yield port
     held.close()
+
+
+@pytest.fixture
+def names(background: Background, tmp_path: Path) -> Iterator[NameServer]:
+    """A name server whose answers hold for a second. Left out where a test can have no /etc/resolv.conf of its own."""
+    server = NameServer(background, ttl=1)
+    if subprocess.run([*resolving_by(server, tmp_path), "true"], check=False, capture_output=True).returncode:
+        leave_out("left out: this machine gives a test no mount namespace")
+    yield server
+    server.close()
 
 
 RUNNING: list[Router] = []

@@ -174,10 +174,6 @@ WRONG: dict[str, tuple[str, Callable[[dict], Any]]] = {
         "extension_config_discovery.http_filter.keys",
         lambda keys: keys["typed_config"].update(key_sources=[{}]),
     ),
-    "ecds_rpm.json": (
-        "extension_config_discovery.http_filter.rpm",
-        lambda limit: limit["typed_config"]["token_bucket"].update(fill_interval="0.001s"),
-    ),
 }
 """File → the statistics of its source, and what makes its content wrong."""
 

@@ -29,13 +29,16 @@ KEYS = {
     "both": {"requestsPerMinute": 100, "tokensPerMinute": 100000},
     "swapped": {"requestsPerMinute": 5},
 }
+ONE = {"requestsPerMinute": 1}
+TWICE = {"requestsPerMinute": 10}
+MANY = [f"many-{n}" for n in range(40)]
 SPEC = {"circuit": {"failures": 1000}}
 
 
 @pytest.fixture(scope="module")
 def router(serve: Serve, trio: Trio) -> Router:
     """A key for each test, on two workers."""
-    keys = [key(name, limits=limits) for name, limits in KEYS.items()]
+    keys = [key(name, limits=limits) for name, limits in {**KEYS, **dict.fromkeys(MANY, ONE)}.items()]
     return serve(group("assistant", *trio.models[:2], **SPEC), key("app"), *keys, *trio.secrets, workers=2)
 
 
@@ -67,6 +70,12 @@ def test_the_limit_is_one_for_all_workers(router: Router, trio: Trio) -> None:
     """Thirty at once over two workers, and exactly ten pass."""
     assert statuses(router, "rpm-burst", 30) == {200: 10, 429: 20}
     assert len(trio.one.seen) == 10
+
+
+def test_each_of_many_keys_has_a_budget_of_its_own(router: Router) -> None:
+    """None is forgotten for another's sake: Envoy remembers 20 by default."""
+    for expected in (200, 429):
+        assert {post(router.http(name)).status_code for name in MANY} == {expected}
 
 
 def test_a_fallback_costs_no_second_request(router: Router, trio: Trio) -> None:
@@ -109,9 +118,12 @@ def test_the_prompt_is_counted_too(router: Router) -> None:
 
 
 def test_a_request_larger_than_the_whole_budget_is_refused(router: Router) -> None:
-    """It could never pass; it is not let through for that."""
+    """It could never pass: it is told so, is not to be asked again, and takes nothing."""
     http = router.http("tpm-small")
-    assert post(http, max_tokens=5000).status_code == 429
+    refused = post(http, max_tokens=5000)
+    assert code_of(refused) == "rate_limit_exceeded"
+    assert "Limit 100, Requested 50" in refused.json()["error"]["message"]
+    assert refused.headers["x-should-retry"] == "false"
     assert post(http, max_tokens=10).status_code == 200
 
 
@@ -186,10 +198,12 @@ def test_a_refusal_carries_the_headers_too(router: Router) -> None:
     assert answers[-1].headers["x-ratelimit-remaining-requests"] == "0"
 
 
-def test_a_budget_survives_a_change_of_something_else(router: Router, trio: Trio) -> None:
-    """A swap that leaves a key's limit as it was gives it no second budget, or 20 swaps would give 20."""
-    keys = [key(name, limits=limits) for name, limits in KEYS.items()]
+def test_no_change_of_keys_gives_a_key_its_budget_anew(router: Router, trio: Trio) -> None:
+    """Others come, go, and get other limits; its own is raised: what it has used of its minute stays used."""
     assert statuses(router, "swapped", 5) == {200: 5}
-    router.publish(group("assistant", *trio.models, **SPEC), key("app"), *keys, *trio.secrets)
-    time.sleep(0.1)
-    assert post(router.http("swapped")).status_code == 429
+    others = {name: limits for name, limits in KEYS.items() if name != "rpm-shown"}
+    for changes in ({"added": {"requestsPerMinute": 7}}, {"rpm-free": {"requestsPerMinute": 200}}, {"swapped": TWICE}):
+        keys = [key(name, limits=limits) for name, limits in {**others, **changes}.items()]
+        router.publish(group("assistant", *trio.models, **SPEC), key("app"), *keys, *trio.secrets)
+        time.sleep(0.1)
+        assert post(router.http("swapped")).status_code == 429

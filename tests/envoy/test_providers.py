@@ -1,6 +1,5 @@
 """Providers as they are reached: https with a right certificate, HTTP/2, names that move; all else falls back."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,16 +238,6 @@ def test_a_provider_that_takes_no_connection_is_left_after_three_seconds(serve: 
         answer = ask(router.sdk(), stream=True)
         assert answer.model == "two"
         assert 1 <= time.monotonic() - started < 5
-
-
-@pytest.fixture
-def names(background: Background, tmp_path: Path) -> Iterator[NameServer]:
-    """A name server whose answers hold for a second. Left out where a test can have no /etc/resolv.conf of its own."""
-    server = NameServer(background, ttl=1)
-    if subprocess.run([*resolving_by(server, tmp_path), "true"], check=False, capture_output=True).returncode:
-        leave_out("left out: this machine gives a test no mount namespace")
-    yield server
-    server.close()
 
 
 def test_names_are_looked_up_again(background: Background, names: NameServer, trio: Trio, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.asking import ask, post
 from harness.manifests import group, key, model, token
 from harness.providers import Trio
-from harness.router import Router, Serve, eventually
+from harness.router import SOURCES, Router, Serve, eventually
 from harness.wire import DONE, END, ROLE, Wire, chunk, stream
 
 
@@ -37,7 +37,7 @@ def test_ready_says_so(router: Router) -> None:
 def test_stats_take_envoys_parameters(router: Router) -> None:
     """The operator reads versions back as JSON by a filter."""
     stats = get(router, "/stats?filter=version_text&format=json").json()["stats"]
-    assert len(stats) == 6
+    assert len(stats) == SOURCES
     assert {s["value"] for s in stats} == {router.version}
 
 

@@ -65,7 +65,7 @@ def test_an_attempt_without_its_request_is_refused(trio: Trio, wire: Wire, tmp_p
     del routes["resources"][0]["virtual_hosts"][0]["routes"][0]["match"]["headers"]
     router.write({**data, "rds.json": json.dumps(routes).encode()})
     try:
-        router.launch(sources=5)
+        router.launch(sources=3)
         answer = post(router.http(), "wired")
         assert answer.status_code == 503
         code_of(answer)

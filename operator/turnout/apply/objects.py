@@ -26,13 +26,13 @@ class Applier:
         """live: the object as it is known now, if it is."""
         self._kube = kube
         self._live = live
-        self._applied: dict[tuple[str, str], tuple[Json, str]] = {}
+        self._applied: dict[tuple[str, str, str], tuple[Json, str]] = {}
 
     async def apply(self, desired: Json) -> bool:
         """Make the object so; True if that took a write. Raises ClusterError."""
         wanted = stamped(desired)
         live = self._live(wanted)
-        name = (wanted["kind"], wanted["metadata"]["name"])
+        name = (wanted["kind"], wanted["metadata"]["namespace"], wanted["metadata"]["name"])
         if live is not None and self._applied.get(name) == (wanted, live["metadata"]["resourceVersion"]):
             return False
         if not differs(wanted, live):

@@ -14,7 +14,7 @@ from turnout.decide.canary.state import State
 from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 from turnout.decide.issued import Issued
-from turnout.decide.keys import KeyState, key_state, router_keys, secret_name, to_drop, to_revoke
+from turnout.decide.keys import KeyState, key_state, own_secrets, router_keys, secret_name, to_drop, to_revoke
 from turnout.decide.rollouts import rollout_problem, with_canaries
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
@@ -132,8 +132,8 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
         own = have.with_tokens(t for t in have.tokens if t.token.get_secret_value() not in taken)
         state = key_state(key, own, ledger.of(key.metadata.name), now=now)
         taken |= {t.token.get_secret_value() for t in have.tokens}
-        owner = owners.setdefault(state.secret_name, key.metadata.name)
-        problem = _secret_conflict(key, owner, snapshot.foreign_secrets)
+        mine = {name: owners.setdefault(name, key.metadata.name) for name in own_secrets(key)}
+        problem = _secret_conflict(key, mine, snapshot.foreign_secrets)
         keys += router_keys(key, state)
         states.append(state)
         stale = problem is not None and bool(state.issued.known)
@@ -143,19 +143,14 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     return sorted(keys, key=lambda k: (k.name, k.token_id)), states, verdicts
 
 
-def _secret_conflict(key: ScopedKey, owner: str, foreign: frozenset[str]) -> Finding | None:
-    name = secret_name(key)
-    if name in foreign:
-        whose = "exists and is not Turnout's"
-    elif owner != key.metadata.name:
-        whose = f"is written by ScopedKey '{owner}'"
-    else:
-        return None
-    return Finding(
-        Reason.SECRET_CONFLICT,
-        "spec.secretName",
-        f"Secret '{name}' {whose}; choose another spec.secretName or delete it.",
-    )
+def _secret_conflict(key: ScopedKey, owners: Mapping[str, str], foreign: frozenset[str]) -> Finding | None:
+    for name, owner in owners.items():
+        path = "spec.secretName" if name == secret_name(key) else "spec.copies"
+        whose = "exists and is not Turnout's" if name in foreign else f"is written by ScopedKey '{owner}'"
+        if name in foreign or owner != key.metadata.name:
+            message = f"Secret '{name}' {whose}; choose another name in {path} or delete it."
+            return Finding(Reason.SECRET_CONFLICT, path, message)
+    return None
 
 
 def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:

@@ -28,6 +28,7 @@ class KeyState:
         issued: all tokens that were issued for this very object, and how their rotation stands.
         mint: it needs a token now: its first, or one in place of those that an emergency kills.
         spent: its budget of this month is used up.
+        copies: namespace and name of further Secrets; namespace None: the key's own.
     """
 
     key: ScopedKey
@@ -39,6 +40,7 @@ class KeyState:
     issued: Issued
     mint: bool = False
     spent: bool = False
+    copies: tuple[tuple[str | None, str], ...] = ()
 
 
 def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: datetime) -> KeyState:
@@ -54,7 +56,14 @@ def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: d
         mint = not issued.known or is_emergency(key, issued)
         phase = _living(issued, expires_at, now)
     name, secret = key.metadata.name, secret_name(key)
-    return KeyState(key, name, secret, phase, expires_at, token, issued, mint, is_spent(key, usage))
+    copies = tuple((c.namespace, c.name) for c in key.spec.copies)
+    return KeyState(key, name, secret, phase, expires_at, token, issued, mint, is_spent(key, usage), copies)
+
+
+def own_secrets(key: ScopedKey) -> tuple[str, ...]:
+    """Names of the Secrets in the key's own namespace that its token goes into."""
+    own = (None, key.metadata.namespace)
+    return (secret_name(key), *(c.name for c in key.spec.copies if c.namespace in own))
 
 
 def budget(key: ScopedKey) -> Decimal | None:

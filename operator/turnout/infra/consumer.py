@@ -1,22 +1,43 @@
-"""A ScopedKey's token → the Secret that programs read. Pure."""
+"""A ScopedKey's token → the Secrets that programs read, in its namespace and in others. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
 from turnout.api import API_VERSION
-from turnout.infra.labels import RESERVED, Json, is_ours, service_url
+from turnout.decide.keys import KeyState
+from turnout.infra.labels import COPY_OF, RESERVED, Json, is_ours, service_url
 from turnout.infra.objects import secret
 
 OWNER = "ScopedKey"
 
 
-def consumer_secret(namespace: str, name: str, token: SecretStr, *, key: str, uid: str) -> Json:
-    """The Secret, ready for envFrom. It belongs to the ScopedKey, so it goes with it, even with the operator dead."""
-    owner = {"apiVersion": API_VERSION, "kind": OWNER, "name": key, "uid": uid, "controller": True}
-    data = {"OPENAI_API_KEY": token.get_secret_value().encode(), "OPENAI_BASE_URL": service_url(namespace).encode()}
-    return secret(namespace, name, data, ownerReferences=[owner])
+def consumer_secrets(namespace: str, state: KeyState, uid: str) -> list[Json]:
+    """All Secrets of a key, its own first, ready for envFrom; none while it has no token.
+
+    Those in the key's namespace belong to the ScopedKey, so they go with it, even with the operator dead. Owners cannot
+    be of another namespace, so copies elsewhere say whose they are, and the operator deletes them.
+    """
+    if state.token is None:
+        return []
+    token = state.token.token.get_secret_value().encode()
+    data = {"OPENAI_API_KEY": token, "OPENAI_BASE_URL": service_url(namespace).encode()}
+    owner = {"apiVersion": API_VERSION, "kind": OWNER, "name": state.name, "uid": uid, "controller": True}
+    found = []
+    for where, name in ((namespace, state.secret_name), *state.copies):
+        if where in (None, namespace):
+            found.append(secret(namespace, name, data, ownerReferences=[owner]))
+        else:
+            found.append(secret(str(where), name, data, annotations={COPY_OF: f"{namespace}/{state.name}"}))
+    return found
+
+
+def copy_of(obj: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Namespace and name of the key whose copy a Secret is; None if it is none."""
+    found = (obj["metadata"].get("annotations") or {}).get(COPY_OF)
+    if not found or not is_ours(obj):
+        return None
+    namespace, _, name = found.partition("/")
+    return namespace, name
 
 
 def abandoned(secrets: Iterable[Json], *, wanted: frozenset[str], kept_keys: frozenset[str]) -> list[Json]:
@@ -28,6 +49,21 @@ def abandoned(secrets: Iterable[Json], *, wanted: frozenset[str], kept_keys: fro
         and obj["metadata"]["name"] not in wanted | RESERVED
         and (owner := _owner(obj)) is not None
         and owner not in kept_keys
+    ]
+
+
+def abandoned_copies(
+    secrets: Iterable[Json], namespace: str, states: Iterable[KeyState], kept_keys: frozenset[str]
+) -> list[Json]:
+    """Copies of a namespace's keys, wherever they are, that no key names any more. kept_keys: as above."""
+    wanted = {(where, name, state.name) for state in states for where, name in state.copies}
+    return [
+        obj
+        for obj in secrets
+        if (key := copy_of(obj)) is not None
+        and key[0] == namespace
+        and key[1] not in kept_keys
+        and (obj["metadata"]["namespace"], obj["metadata"]["name"], key[1]) not in wanted
     ]
 
 

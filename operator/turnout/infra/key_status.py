@@ -1,4 +1,4 @@
-"""What was issued for a key, and how its rotation stands → tokens and conditions of its status. Pure."""
+"""What was issued for a key, how its rotation stands, what its limits come to → its tokens and conditions. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -55,6 +55,19 @@ def rotation_conditions(state: KeyState, blocked: str, uses: Uses, now: datetime
         words = f"It is not revoked while it is used. Requests seen with token {'; '.join(seen)}."
         found.append(holds(ConditionType.OLD_TOKEN_STILL_USED, "StillUsed", words))
     return found
+
+
+def limit_conditions(state: KeyState, routers: int) -> list[Condition]:
+    """Whether so many routers, which split it, leave nothing of a limit."""
+    limits = state.key.spec.limits
+    limit = limits.requests_per_minute if limits else None
+    if limit is None or limit >= routers:
+        return []
+    words = (
+        f"limits.requestsPerMinute is {limit}, and {routers} routers share it: no part is a whole request, so each "
+        "gets 429. Raise it, or give the operator a rate limit service (TURNOUT_RATE_LIMIT_SERVICE)."
+    )
+    return [holds(ConditionType.LIMIT_BELOW_ROUTERS, "NothingPasses", words)]
 
 
 def _token(token: Token, uses: Uses, before: str | None) -> Json:

@@ -49,6 +49,9 @@ STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
 """The last two, like users' Deployments, are looked at only while a key that they use rotates."""
 
+NAMESPACE = Kind("v1", "Namespace", "namespaces")
+"""Looked at only for what it allows of other namespaces' keys."""
+
 RESOURCES = (MODEL_GROUP, SCOPED_KEY, CANARY_ROLLOUT)
 """What users write."""
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.infra.labels import BASE_URL_PORT, NAME, ROUTER, ROUTER_LABELS, Json, metadata
+from turnout.infra.labels import BASE_URL_PORT, NAME, PEERS, ROUTER, ROUTER_LABELS, Json, metadata
 from turnout.infra.options import Clients, RouterOptions
 from turnout.infra.pod import BOOTSTRAP_FILE, PORT, STATUS_PORT, WASM_FILE, pod_template
 
@@ -42,6 +42,7 @@ def router_objects(
             "binaryData": encoded({BOOTSTRAP_FILE: bootstrap, WASM_FILE: wasm}),
         },
         _service(namespace),
+        _peers(namespace),
         _network_policy(namespace, options.clients, own_namespace),
         _disruption_budget(namespace),
         _deployment(namespace, options, once),
@@ -99,6 +100,17 @@ def _service(namespace: str) -> Json:
         "kind": "Service",
         "metadata": metadata(namespace, ROUTER),
         "spec": {"type": "ClusterIP", "selector": ROUTER_LABELS, "ports": [port]},
+    }
+
+
+def _peers(namespace: str) -> Json:
+    # Ready routers only: one that starts serves nobody yet, and one that drains may do so for an hour.
+    port = {"name": "http", "port": PORT, "protocol": "TCP", "targetPort": PORT}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(namespace, PEERS),
+        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": ROUTER_LABELS, "ports": [port]},
     }
 
 

@@ -9,7 +9,7 @@ from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.facts import Uses
 from turnout.decide.usage import Ledger
 
-SUBSCRIPTIONS = 6
+SUBSCRIPTIONS = 4
 """Files of a router that have a version of their own: xds.render.Files."""
 
 

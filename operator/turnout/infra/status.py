@@ -14,7 +14,7 @@ from turnout.decide.usage import Ledger
 from turnout.decide.verdict import Phase, Verdict
 from turnout.infra import conditions
 from turnout.infra.conditions import Condition, fails, holds
-from turnout.infra.key_status import rotation_conditions, token_statuses
+from turnout.infra.key_status import limit_conditions, rotation_conditions, token_statuses
 from turnout.infra.labels import Json
 from turnout.infra.model_status import QUOTING, model_statuses, provider_conditions
 from turnout.infra.observation import Observation, Programmed
@@ -39,6 +39,7 @@ class Moment:
         now: aware UTC; only for lastTransitionTime.
         unwritten: keys whose Secret could not be written, and why.
         blocked: keys whose rotation cannot begin, and why.
+        split: whether routers split the limits of keys.
     """
 
     decision: Decision
@@ -49,6 +50,7 @@ class Moment:
     now: datetime
     unwritten: Mapping[str, str] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)
+    split: bool = False
 
 
 def object_status(verdict: Verdict, spec: ModelGroup | None, moment: Moment, old: Mapping[str, Any]) -> Json:
@@ -97,6 +99,7 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
     found += _ready_key(verdict, state, found, moment)
     if state is not None:
         found += rotation_conditions(state, moment.blocked.get(verdict.name, ""), moment.seen.uses, moment.now)
+        found += limit_conditions(state, moment.progress.routers) if moment.split else []
         found += budget_conditions(state, (ledger or Ledger()).of(verdict.name), moment.now)
     status = _common(verdict, found, moment, old)
     if state is None:

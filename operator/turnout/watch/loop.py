@@ -17,7 +17,7 @@ from turnout.observe.metrics import Metrics
 from turnout.observe.watcher import RouterWatcher
 from turnout.settings import Settings
 from turnout.watch import handlers
-from turnout.watch.context import Context, pod_bootstrap
+from turnout.watch.context import Context
 from turnout.watch.lister import Lister
 from turnout.watch.store import Store
 from turnout.watch.worker import Worker
@@ -87,8 +87,7 @@ async def run(settings: Settings) -> None:
     kube = connect(store, metrics.writes.inc)
     http = scrape.client()
     state = Health(PATIENCE * settings.resync_s, asyncio.get_running_loop().time)
-    once = pod_bootstrap(access_log=settings.router.access_log)
-    context = Context(kube, store, settings, http, metrics, state, filter_module(), once)
+    context = Context(kube, store, settings, http, metrics, state, filter_module())
     lister = Lister(kube, store, state, namespace=settings.namespace, resync_s=settings.resync_s)
     try:
         server = await health.serve(settings.port, state, metrics)

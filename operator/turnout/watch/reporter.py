@@ -114,6 +114,7 @@ class Reporter:
             now(),
             outcome.unwritten,
             outcome.blocked,
+            split=self._context.settings.rate_limit_service is None,
         )
         if not verdict.generation:  # of an object that cannot be read
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from turnout.apply.kube import Listing
+from turnout.infra.consumer import copy_of
 from turnout.infra.kinds import POD, RESOURCES, SCOPED_KEY, SECRET, WATCHED, Kind
 from turnout.infra.labels import Json, is_ours
 from turnout.infra.pods import ready_pods
@@ -48,6 +49,7 @@ class Store:
         ours = kind not in RESOURCES and self._in_flight[kind, namespace, name]
         if not ours and (known is None or _essence(kind, known) != _essence(kind, obj)):
             self._changed(kind, namespace, urgent=kind == SCOPED_KEY and bool(obj.get("spec", {}).get("revoked")))
+            self._copy_changed(kind, known or obj)
 
     def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
         """An object that was deleted, as it was last."""
@@ -59,6 +61,7 @@ class Store:
             del self._objects[namespace][kind][name]
             # A deleted key must be refused within two seconds, however busy the namespace is.
             self._changed(kind, namespace, urgent=kind == SCOPED_KEY)
+            self._copy_changed(kind, obj)
 
     def begins(self, kind: Kind, namespace: str, name: str) -> None:
         """A write of ours begins: what it does to the object is no news."""
@@ -98,6 +101,14 @@ class Store:
         """One object, or None."""
         return self.objects(namespace, kind).get(name)
 
+    def secret(self, namespace: str, name: str) -> Json | None:
+        """One Secret, or None."""
+        return self.get(namespace, SECRET, name)
+
+    def everywhere(self, kind: Kind) -> list[Json]:
+        """Objects of a kind in all namespaces."""
+        return [obj for kinds in self._objects.values() for obj in kinds[kind].values()]
+
     def concerns_us(self, namespace: str) -> bool:
         """Whether a namespace holds anything that users wrote for us, or that we wrote."""
         return any(self._ours(namespace))
@@ -109,6 +120,11 @@ class Store:
     def _ours(self, namespace: str) -> Iterable[bool]:
         yield from (bool(self.objects(namespace, kind)) for kind in WATCHED if kind != SECRET)
         yield from (is_ours(secret) for secret in self.objects(namespace, SECRET).values())
+
+    def _copy_changed(self, kind: Kind, obj: Mapping[str, Any]) -> None:
+        source = copy_of(obj) if kind == SECRET else None
+        if source is not None:
+            self._wake(source[0], False)
 
     def _changed(self, kind: Kind, namespace: str, *, urgent: bool) -> None:
         if kind in RESOURCES or self.concerns_us(namespace):

@@ -15,21 +15,21 @@ from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
 from turnout.decide.ir import Router, dump, load
-from turnout.decide.keys import is_spent
+from turnout.decide.keys import is_spent, own_secrets
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
-from turnout.infra.consumer import abandoned
-from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET
-from turnout.infra.labels import KEYRING, ROUTER, STATE, USAGE, Json, is_ours
+from turnout.infra.consumer import abandoned, abandoned_copies, copy_of
+from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET, SERVICE
+from turnout.infra.labels import KEYRING, PEERS, ROUTER, STATE, USAGE, Json, is_ours
 from turnout.infra.objects import decoded, files_secret, router_objects, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.scrape import base_url, openai_url, read_config
 from turnout.watch.books import Books
-from turnout.watch.context import Context, now
+from turnout.watch.context import Context, now, pod_bootstrap
 from turnout.watch.gather import Gatherer
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.rotator import move, next_look
@@ -149,7 +149,7 @@ class Worker:
         *others, deployment = router_objects(
             self.namespace,
             context.settings.router,
-            bootstrap=context.bootstrap,
+            bootstrap=pod_bootstrap(self.namespace, context.settings),
             wasm=context.wasm,
             own_namespace=context.settings.own_namespace,
         )
@@ -194,7 +194,8 @@ class Worker:
         if progress.done:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
-            handed_out = await hand_out(context.kube, self._applier, decision, uids, self._secret, self._interrupted)
+            find = context.store.secret
+            handed_out = await hand_out(context.kube, self._applier, decision, uids, find, self._interrupted)
             blocked = await self._rotate(decision, handed_out)
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._prune_consumers(decision, frozenset(handed_out.unwritten))
@@ -225,17 +226,21 @@ class Worker:
         """The last group is gone: remove the router. Issued tokens and books stay, if their keys are still there."""
         store = self._context.store
         objects = [store.get(self.namespace, kind, ROUTER) for kind in reversed(ROUTER_KINDS)]
-        objects.append(store.get(self.namespace, SECRET, STATE))
+        objects += [store.get(self.namespace, SERVICE, PEERS), store.get(self.namespace, SECRET, STATE)]
         objects += [] if keys else [store.get(self.namespace, CONFIG_MAP, USAGE)]
         await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
         self._previous = None
 
     async def _prune_consumers(self, decision: Decision, unwritten: frozenset[str]) -> None:
-        wanted = frozenset(state.secret_name for state in decision.keys)
+        wanted = frozenset(name for state in decision.keys for name in own_secrets(state.key))
         well = {v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.problem is None}
         kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in well) | unwritten
-        secrets = self._context.store.objects(self.namespace, SECRET).values()
-        await self._delete(abandoned(secrets, wanted=wanted, kept_keys=kept))
+        store = self._context.store
+        await self._delete(abandoned(store.objects(self.namespace, SECRET).values(), wanted=wanted, kept_keys=kept))
+        await self._delete(abandoned_copies(store.everywhere(SECRET), self.namespace, decision.keys, kept))
+        # A namespace without keys has no worker that would delete its copies: who has them does.
+        here = ((obj, copy_of(obj)) for obj in store.objects(self.namespace, SECRET).values())
+        await self._delete([obj for obj, key in here if key and store.get(key[0], SCOPED_KEY, key[1]) is None])
 
     async def _delete(self, objects: list[Json]) -> None:
         for obj in objects:
@@ -254,10 +259,10 @@ class Worker:
         return self.waker.pending
 
     def _live(self, obj: Json) -> Json | None:
-        return self._context.store.get(self.namespace, BY_NAME[obj["kind"]], obj["metadata"]["name"])
+        return self._context.store.get(obj["metadata"]["namespace"], BY_NAME[obj["kind"]], obj["metadata"]["name"])
 
     def _secret(self, name: str) -> Json | None:
-        return self._context.store.get(self.namespace, SECRET, name)
+        return self._context.store.secret(self.namespace, name)
 
     def _pods(self) -> tuple[RouterPod, ...]:
         return ready_pods(self._context.store.objects(self.namespace, POD).values())

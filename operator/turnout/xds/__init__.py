@@ -1,1 +1,1 @@
-"""IR → Envoy: the bootstrap and the six files that a router watches. Pure."""
+"""IR → Envoy: the bootstrap and the four files that a router watches. Pure."""

@@ -11,16 +11,19 @@ from turnout.decide.ir import canonical
 from turnout.xds.access_log import SWITCH, access_log
 from turnout.xds.clusters import BREAKERS
 from turnout.xds.envoy import HCM, HTTP, LONGEST_BODY, Json, extension, source, wasm_filter
-from turnout.xds.filters import API_KEY_AUTH, LOCAL_RATE_LIMIT
+from turnout.xds.filters import API_KEY_AUTH
 from turnout.xds.hop import EXTENSION, hop_cluster, hop_listener
+from turnout.xds.limits import PEERS, Sharing, limit_clusters, limiters
 from turnout.xds.place import Place
 from turnout.xds.replies import local_reply_config
 from turnout.xds.routes import DEADLINE, ROUTE_CONFIG
 from turnout.xds.status_listener import ADMIN_CLUSTER, drain_listener, status_listener
 
 WASM = f"{HTTP}.wasm.v3.Wasm"
-CHAIN = {"keys": API_KEY_AUTH, "front": WASM, "rpm": LOCAL_RATE_LIMIT, "tpm": LOCAL_RATE_LIMIT}
+CHAIN = {"keys": API_KEY_AUTH, "front": WASM}
 """The discovered filters in the order in which a request meets them, with their types."""
+
+ALONE = Sharing()
 
 MOST_CONNECTIONS = 50_000
 """Client connections at a time; more are refused rather than letting the process run out of files or memory. A guess:
@@ -47,14 +50,20 @@ def bootstrap(
     node_id: str,
     drain: Address | None = None,
     log: bool = False,
+    sharing: Sharing = ALONE,
 ) -> bytes:
     """The bootstrap file as canonical JSON.
 
     listen: where clients come; status: probes and statistics; drain: where a pod's end is announced, if it is;
     admin_socket: path of the Unix socket that is the only way to Envoy's admin interface; node_id: the router's name in
-    logs; log: whether it writes a line for each request to its standard output.
+    logs; log: whether it writes a line for each request to its standard output; sharing: with which other
+    routers it shares the limits of keys.
     """
-    listeners = [_listener(place, listen, log=log), hop_listener(), status_listener(place, status.host, status.port)]
+    listeners = [
+        _listener(place, listen, sharing, log=log),
+        hop_listener(),
+        status_listener(place, status.host, status.port),
+    ]
     if drain:
         listeners.append(drain_listener(place, drain.host, drain.port))
     return canonical(
@@ -66,14 +75,15 @@ def bootstrap(
             "overload_manager": {"resource_monitors": [_connection_limit()]},
             "static_resources": {
                 "listeners": listeners,
-                "clusters": [_admin_cluster(admin_socket), hop_cluster(BREAKERS)],
+                "clusters": [_admin_cluster(admin_socket), hop_cluster(BREAKERS), *limit_clusters(sharing)],
             },
+            **({"cluster_manager": {"local_cluster_name": PEERS}} if sharing.split else {}),
             "dynamic_resources": {"cds_config": source(place, "cds.json")},
         }
     )
 
 
-def _listener(place: Place, address: Address, *, log: bool) -> Json:
+def _listener(place: Place, address: Address, sharing: Sharing, *, log: bool) -> Json:
     filters: list[Json] = [
         {
             "name": name,
@@ -81,6 +91,7 @@ def _listener(place: Place, address: Address, *, log: bool) -> Json:
         }
         for name, t in CHAIN.items()
     ]
+    filters += limiters(sharing)
     upstream = [
         wasm_filter("lane", "lane", place),
         extension("codec", f"{HTTP}.upstream_codec.v3.UpstreamCodec"),

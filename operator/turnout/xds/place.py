@@ -9,7 +9,7 @@ class Place:
 
     Attributes:
         wasm: the filter module.
-        xds_dir: the folder with the six files of render.Files.
+        xds_dir: the folder with the four files of render.Files.
         ca_bundle: the system's certificate authorities in PEM, against which providers are checked.
     """
 

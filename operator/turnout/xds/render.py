@@ -1,4 +1,4 @@
-"""IR → the six files that a running router watches, and their common version. Pure: same IR, same bytes."""
+"""IR → the four files that a running router watches, and their common version. Pure: same IR, same bytes."""
 
 import hashlib
 from collections.abc import Mapping

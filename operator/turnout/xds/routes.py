@@ -19,7 +19,8 @@ STRIPPED = [
     *("accept-encoding", "cookie", "te", "trailer", "keep-alive", "upgrade", "proxy-authorization"),
     *("x-api-key", "api-key", "x-goog-api-key"),
     *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"),
-    *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-reserve", "x-turnout-reply", DEADLINE),
+    *("x-turnout-client", "x-turnout-group", "x-turnout-key", "x-turnout-rpm", "x-turnout-tpm"),
+    *("x-turnout-reply", DEADLINE),
     *("x-envoy-expected-rq-timeout-ms", "x-envoy-hedge-on-per-try-timeout"),
     *("x-envoy-external-address", "x-envoy-internal"),
 ]

@@ -40,7 +40,7 @@ async def handed_out(cluster: Cluster, *keys: Manifest, interrupted: bool = Fals
     decision = decide(snapshot(*keys), None, now=NOW)
     uids = {k["metadata"]["name"]: "u" for k in keys}
     kube, applier = cast("Kube", cluster), cast("Applier", cluster)
-    cluster.result = await hand_out(kube, applier, decision, uids, lambda _: None, lambda: interrupted)
+    cluster.result = await hand_out(kube, applier, decision, uids, lambda *_: None, lambda: interrupted)
     return sorted(cluster.applied)
 
 

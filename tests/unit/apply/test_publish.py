@@ -13,7 +13,7 @@ from turnout.errors import ClusterError, ScrapeError
 from turnout.infra.observation import ConfigState
 from turnout.infra.pods import RouterPod
 
-FILES = ("cds", "rds", "keys", "front", "rpm", "tpm")
+FILES = ("cds", "rds", "keys", "front")
 PODS = tuple(RouterPod("ai", name, f"10.0.0.{n}", name) for n, name in enumerate(("a", "b"), 1))
 
 

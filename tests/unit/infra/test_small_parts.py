@@ -32,8 +32,8 @@ def test_only_pods_that_take_traffic_are_asked() -> None:
 
 
 def test_a_version_runs_only_if_all_files_are_of_it() -> None:
-    """Five of six is not there yet."""
-    names = ["cds", "rds", "keys", "front", "rpm", "tpm"]
+    """Three of four is not there yet."""
+    names = ["cds", "rds", "keys", "front"]
     assert ConfigState(dict.fromkeys(names, "v"), {}).runs("v")
     assert not ConfigState({**dict.fromkeys(names, "v"), "rds": "u"}, {}).runs("v")
     assert not ConfigState(dict.fromkeys(names[1:], "v"), {}).runs("v")
@@ -60,6 +60,15 @@ def test_settings_come_from_the_environment() -> None:
     assert (found.namespace, found.router.replicas, found.resync_s) == ("ai", 3, Settings().resync_s)
 
 
+@pytest.mark.parametrize(
+    ("value", "service"),
+    [("ratelimit.limits.svc:8081", ("ratelimit.limits.svc", 8081)), ("[fd00::1]:8081", ("fd00::1", 8081)), ("", None)],
+)
+def test_a_rate_limit_service_is_a_host_and_a_port(value: str, service: tuple[str, int] | None) -> None:
+    """A name or an address, or none."""
+    assert read_settings({"TURNOUT_RATE_LIMIT_SERVICE": value}).rate_limit_service == service
+
+
 @pytest.mark.parametrize(("value", "on"), [("true", True), ("false", False), ("", False)])
 def test_the_access_log_is_off_unless_it_is_asked_for(value: str, on: bool) -> None:
     """By a word that says so, as people write it into a ConfigMap."""
@@ -68,7 +77,11 @@ def test_the_access_log_is_off_unless_it_is_asked_for(value: str, on: bool) -> N
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TURNOUT_PORT", "http"), ("TURNOUT_ROUTER_REPLICAS", "0"), ("TURNOUT_ROUTER_CPU", "a bit"), ("TURNOUT_NO", "1")],
+    [
+        *(("TURNOUT_PORT", "http"), ("TURNOUT_ROUTER_REPLICAS", "0"), ("TURNOUT_ROUTER_CPU", "a bit")),
+        ("TURNOUT_NO", "1"),
+        *(("TURNOUT_RATE_LIMIT_SERVICE", value) for value in ("ratelimit", ":8081", "a:0", "a:65536", "http://a:1")),
+    ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     """One line that names the variable."""

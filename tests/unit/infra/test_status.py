@@ -44,6 +44,21 @@ def status(seen: Observation, old: dict[str, Any] | None = None) -> dict[str, An
     return found
 
 
+@pytest.mark.parametrize(
+    ("limit", "routers", "split", "warned"), [(1, 2, True, True), (2, 2, True, False), (1, 2, False, False)]
+)
+def test_a_limit_that_split_leaves_nothing_is_told(limit: int, routers: int, split: bool, warned: bool) -> None:
+    """Only where routers split it, and each one's part is less than a request."""
+    few = snapshot(group("assistant", model("a", "http://a/v1")), key("few", limits={"requestsPerMinute": limit}))
+    decision = decide(few, None, now=NOW)
+    moment = replace(MOMENT, decision=decision, progress=Programmed("f" * 64, routers, routers), split=split)
+    found = object_status(verdict_of("ScopedKey", decision), None, moment, {})
+    ScopedKeyStatus.model_validate(found)
+    told = [c["message"] for c in found["conditions"] if c["type"] == "LimitBelowRouters"]
+    assert bool(told) == warned
+    assert all("requestsPerMinute is 1, and 2 routers" in message for message in told)
+
+
 WARMED_MS = int((NOW - timedelta(minutes=1)).timestamp() * 1000) + 1
 FIGURES = GroupFigures(
     Decimal("0.25"),

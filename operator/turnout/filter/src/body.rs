@@ -8,7 +8,7 @@ use crate::options::{Change, Options};
 use crate::text::{at_least, unescape};
 use crate::tokens::Tokens;
 
-/// The most tokens that can be reserved: Envoy's limiter ignores a number above this, and would take 1.
+/// The most tokens that can be reserved: no limit is higher, and Envoy's limiters ignore a number above it.
 pub const MOST_TOKENS: u64 = 1_000_000_000;
 /// Tokens around a string or number: quotes, separators, a message's beginning and end (OpenAI's count 4 a message of 4).
 const AROUND: u64 = 2;

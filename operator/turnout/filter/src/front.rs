@@ -145,7 +145,8 @@ impl Front {
         let headers = host::headers(Map::Response);
         self.code = headers.get(":status").parse().unwrap_or(0);
         if let Some(key) = self.table.keys.get(&self.key) {
-            limits::rename(&headers, key);
+            let begun = self.request.as_ref().and_then(|r| r.try_borrow().ok()).map_or(0, |r| r.begun);
+            limits::tell(&headers, key, self.code == 429 && begun == 0);
         }
         if let Some(Ok(request)) = self.request.as_ref().map(|r| r.try_borrow()) {
             if request.failed > 0 || !request.plain.is_empty() {

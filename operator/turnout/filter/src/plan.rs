@@ -6,6 +6,7 @@ use crate::breaker::Circuits;
 use crate::chain::{choose, Chain, Passed, Wish};
 use crate::front::{Action, Front};
 use crate::host::{self, Map};
+use crate::limits::{RPM, TPM};
 use crate::log;
 use crate::metrics::{count, Metric};
 use crate::replies;
@@ -40,6 +41,10 @@ impl Front {
             Some(group) => group,
             None => return self.reply(&replies::unknown_key()),
         };
+        let reserved = self.reserve(body);
+        if let Some(limit) = self.key().map(|key| key.tpm).filter(|limit| (1..reserved).contains(limit)) {
+            return self.reply(&replies::too_large(limit, reserved));
+        }
         let mut doors = Circuits::new(&table, self.started);
         let chain = choose(&table, &wish, &body.need, group.attempts, &mut doors);
         let mut request = self.request(body, index, group, chain);
@@ -53,7 +58,7 @@ impl Front {
             self.request = Some(Rc::new(RefCell::new(request))); // for the statistics
             return self.reply(&replies::no_room(&group.name, wait.saturating_add(999) / 1000));
         }
-        self.announce(&request, group, body);
+        self.announce(&request, group, reserved);
         let shared = Rc::new(RefCell::new(request));
         request::register(self.context, &shared);
         self.request = Some(shared);
@@ -90,17 +95,15 @@ impl Front {
     }
 
     /// Headers for the rate limits and the router, and the first cluster.
-    fn announce(&self, request: &Request, group: &Group, body: &Body) {
+    fn announce(&self, request: &Request, group: &Group, reserved: u64) {
         let set = |name: &str, value: &str| host::set_header(Map::Request, name, value);
         if let Some(lane) = request.step_of(0).and_then(|s| request.lane(s)) {
             host::set_property(request::NEXT, request.cluster(lane).as_bytes());
         }
-        let key = self.key();
-        if key.map_or(false, |key| key.rpm > 0 || key.tpm > 0) {
-            set("x-turnout-key", &self.key);
-        }
-        if key.map_or(false, |key| key.tpm > 0) {
-            set("x-turnout-reserve", &self.reserve(body).to_string());
+        let (rpm, tpm) = self.key().map_or((0, 0), |key| (key.rpm, key.tpm));
+        set("x-turnout-key", &self.key);
+        for (limiter, part, limit) in [(RPM, 1, rpm), (TPM, reserved, tpm)].iter().filter(|(_, _, limit)| *limit > 0) {
+            set(limiter.header, &limiter.hits(*part, *limit).to_string());
         }
         set("x-envoy-max-retries", &request.retries().to_string());
         let left = request.deadline.saturating_sub(self.started);

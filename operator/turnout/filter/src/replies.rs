@@ -118,6 +118,17 @@ pub fn no_room(group: &str, seconds: u64) -> Reply {
     Reply { status: 429, body, header: Some(("retry-after", seconds.to_string())) }
 }
 
+/// 429: more tokens than the key may use in a whole minute. To ask again would help nobody.
+pub fn too_large(limit: u64, requested: u64) -> Reply {
+    let message = format!(
+        "Request too large for this API key on tokens per minute (TPM): Limit {}, Requested {}. Shorten the prompt or \
+         lower max_tokens.",
+        limit, requested
+    );
+    let body = error_body(&message, "tokens", "", "rate_limit_exceeded");
+    Reply { status: 429, body, header: Some(("x-should-retry", "false".to_string())) }
+}
+
 /// 200: the groups and models that this key may use, as OpenAI lists models.
 pub fn models(table: &Table, key: &Key) -> Reply {
     let mut names: Vec<&str> = Vec::new();

@@ -109,49 +109,97 @@ fn a_body_that_names_no_model_is_our_own_400() {
     }
 }
 
+/// Of the key `all`, which has 1,000 a minute.
+const HITS_A_TOKEN: usize = 1_000_000;
+
 #[test]
 fn tokens_are_reserved_from_the_body_and_its_maximum() {
     router();
-    let reserve = |text: &str| {
-        chat(50, "all", text);
-        header(Map::Request, "x-turnout-reserve").unwrap().parse::<usize>().unwrap()
+    let reserved = |text: &str| {
+        assert_eq!(chat(50, "all", text), CONTINUE);
+        header(Map::Request, "x-turnout-tpm").unwrap().parse::<usize>().unwrap() / HITS_A_TOKEN
     };
-    let text = r#"{"model":"live","max_tokens":1000,"messages":[]}"#;
-    assert_eq!(reserve(text), text.len() / 4 + 1000);
-    assert_eq!(reserve(&body("live", false)), body("live", false).len() / 4 + 500);
-    assert_eq!(reserve(r#"{"model":"live","max_tokens":99999999999999999999}"#), 1_000_000_000);
+    let text = r#"{"model":"live","max_tokens":900,"messages":[]}"#;
+    assert_eq!(reserved(text), text.len() / 4 + 900);
+    assert_eq!(reserved(&body("live", false)), body("live", false).len() / 4 + 500);
+    assert_eq!(header(Map::Request, "x-turnout-rpm").as_deref(), Some("15000000"), "a sixtieth of a minute's hits");
 }
+
+#[test]
+fn what_can_never_fit_into_a_minute_is_told_so() {
+    router();
+    for most in ["1000", "99999999999999999999"] {
+        let text = format!(r#"{{"model":"live","max_tokens":{}}}"#, most);
+        assert_eq!(chat(51, "all", &text), PAUSE);
+        refused(429, "Limit 1000, Requested 1");
+    }
+    assert_eq!(chat(52, "chat", r#"{"model":"live","max_tokens":99999999999999999999}"#), CONTINUE, "has no limit");
+    assert_eq!(header(Map::Request, "x-turnout-tpm"), None);
+}
+
+/// The answer's headers as limiters leave them: limit, remaining and reset of each.
+fn told(status: &str, said: &[(&str, &str, &str)]) {
+    let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let each = said.iter().flat_map(|(limit, left, reset)| names.iter().copied().zip([*limit, *left, *reset]));
+    set_headers(Map::Response, &std::iter::once((":status", status)).chain(each).collect::<Vec<_>>());
+    proxy_on_response_headers(60, 5, 0);
+    names.iter().for_each(|name| assert_eq!(header(Map::Response, name), None));
+}
+
+/// What the client then reads: limit, remaining, reset.
+fn read(unit: &str) -> [String; 3] {
+    ["limit", "remaining", "reset"]
+        .map(|kind| header(Map::Response, &format!("x-ratelimit-{}-{}", kind, unit)).unwrap_or_default())
+}
+
+const RPM: &str = "900000000";
+const TPM: &str = "1000000000";
 
 #[test]
 fn rate_limits_are_told_in_openais_words() {
     router();
     chat(60, "all", &body("live", false));
-    let both = [
-        ("x-ratelimit-limit", "1000"),
-        ("x-ratelimit-limit", "60"),
-        ("x-ratelimit-reset", "7"),
-        ("x-ratelimit-reset", "0"),
-    ];
-    set_headers(Map::Response, &[&[(":status", "200")], &both[..]].concat());
-    proxy_on_response_headers(60, 5, 0);
-    assert_eq!(header(Map::Response, "x-ratelimit-limit-tokens").as_deref(), Some("1000"));
-    assert_eq!(header(Map::Response, "x-ratelimit-limit-requests").as_deref(), Some("60"));
-    assert_eq!(header(Map::Response, "x-ratelimit-reset-tokens").as_deref(), Some("7s"));
-    assert_eq!(header(Map::Response, "x-ratelimit-limit"), None);
-    set_headers(Map::Response, &[(":status", "429"), ("x-ratelimit-limit", "60")]);
-    proxy_on_response_headers(60, 2, 0);
-    assert_eq!(
-        header(Map::Response, "x-ratelimit-limit-requests").as_deref(),
-        Some("60"),
-        "refused by the first limiter"
-    );
+    told("200", &[(TPM, "490000000", "0"), (RPM, "885000000", "0")]);
+    assert_eq!(read("tokens"), ["1000", "490", "31s"]);
+    assert_eq!(read("requests"), ["60", "59", "1s"]);
+    assert_eq!(header(Map::Response, "retry-after"), None);
     chat(61, "chat", &body("live", false));
-    set_headers(
-        Map::Response,
-        &[(":status", "200"), ("x-ratelimit-limit", "1000000000"), ("x-ratelimit-limit", "1000000000")],
-    );
+    set_headers(Map::Response, &[(":status", "200"), ("x-ratelimit-limit", RPM)]);
     proxy_on_response_headers(61, 3, 0);
-    assert_eq!(header(Map::Response, "x-ratelimit-limit-requests"), None, "a key without limits has none to tell");
+    assert_eq!(read("requests"), ["", "", ""], "a key without limits has none to tell");
+}
+
+#[test]
+fn what_is_left_at_the_rate_limit_service_counts_if_it_is_less() {
+    router();
+    chat(60, "all", &body("live", false));
+    let window = format!("{}, {};w=60", RPM, RPM);
+    told("200", &[(&window, "450000000", "17"), (RPM, "885000000", "0")]);
+    assert_eq!(read("requests"), ["60", "30", "17s"]);
+    told("200", &[(&window, "900000000", "60"), (RPM, "0", "0")]);
+    assert_eq!(read("requests"), ["60", "0", "1m0s"]);
+}
+
+#[test]
+fn a_refusal_says_when_to_ask_again() {
+    router();
+    let window = format!("{}, {};w=60", TPM, TPM);
+    chat(60, "all", r#"{"messages":[],"model":"live","max_tokens":589}"#); // 600 with its prompt
+    for (said, seconds, why) in [
+        (vec![(RPM, "0", "0")], "1", "a sixtieth of a minute brings the next request"),
+        (vec![(TPM, "100000000", "0"), (RPM, "800000000", "0")], "30", "half of the tokens are missing"),
+        (vec![(TPM, "700000000", "0"), (RPM, "800000000", "0")], "36", "they count for other routers as well"),
+        (vec![(&window, "0", "43"), (TPM, "900000000", "0"), (RPM, "0", "0")], "43", "the service's next window"),
+    ] {
+        told("429", &said);
+        assert_eq!(header(Map::Response, "retry-after").as_deref(), Some(seconds), "{}", why);
+    }
+    told("429", &[(TPM, "1000000000", "0"), (RPM, "800000000", "0")]);
+    assert_eq!(header(Map::Response, "retry-after"), None);
+    assert_eq!(header(Map::Response, "x-should-retry").as_deref(), Some("false"), "more than a full bucket");
+    set_headers(Map::Response, &[(":status", "429")]);
+    proxy_on_response_headers(60, 2, 0);
+    assert_eq!(header(Map::Response, "retry-after"), None, "no limiter of ours has refused");
 }
 
 #[test]
