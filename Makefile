@@ -50,7 +50,7 @@ bench: venv ## Measure: CPU per request beside plain Envoy, start of turnout run
 drill: venv ## An outage and a storm of requests, for eight minutes; writes docs/outage.* and docs/storm.*.
 	@for one in outage storm; do PYTHONPATH=tests $(BIN)/python tests/bench/bench_$$one.py || exit 1; done
 
-matrix: venv ## Every disturbance at every write of a rotation: 780 of them, in twenty minutes; prints the table.
+matrix: venv ## Every disturbance at every write of a rotation: 600 of them, in ten minutes; prints the table.
 	@CRASH_MATRIX_EVERY=1 $(BIN)/pytest tests/crash -s
 
 story: venv ## The story of one provider's bad day and a group of four, in four minutes; writes docs/story.*.

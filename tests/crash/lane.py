@@ -138,13 +138,13 @@ class Lane:
         found: Issued = await self.until(over, "one token that every consumer has")
         return found
 
-    async def until(self, check: Callable[[], Awaitable[Any]], what: str) -> Any:
+    async def until(self, check: Callable[[], Awaitable[Any]], what: str, *, patience_s: float = PATIENCE_S) -> Any:
         """The first true answer. Raises AssertionError with what there is to know."""
         clock = asyncio.get_running_loop().time
-        end = clock() + PATIENCE_S
+        end = clock() + patience_s
         while not (found := await check()):
             if clock() > end:
-                raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}: {await self.issued()}\n{self.log()}")
+                raise AssertionError(f"not within {patience_s:.0f} s: {what}: {await self.issued()}\n{self.log()}")
             await asyncio.sleep(0.05)
         return found
 
@@ -205,6 +205,11 @@ class Lane:
     def set_clock(self, seconds: float) -> None:
         """The operator's time of day is wrong by so much from now on."""
         self._clock.write_text(str(seconds))
+
+    @property
+    def operator(self) -> int:
+        """Its process id; 0: it is dead."""
+        return self._pid
 
     def unwatched(self) -> None:
         """From now on consumers may be refused: their key was taken from them on purpose."""

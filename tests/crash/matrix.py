@@ -88,7 +88,7 @@ async def run(api: ApiServer, folder: Path, rows: Iterable[tuple[bool, str]], *,
     lanes = [Lane(api, nursery, _made(folder / str(n)), n) for n in range(LANES)]
     matrix = Matrix()
     try:
-        await asyncio.gather(*(lane.start(_overlay(folder / str(n), lane)) for n, lane in enumerate(lanes)))
+        await asyncio.gather(*(lane.start(overlay(folder / str(n), lane)) for n, lane in enumerate(lanes)))
         for fails in (False, True):
             matrix.undisturbed[fails] = [write.what for write in await _undisturbed(lanes[fails], fails=fails)]
         cases = [
@@ -175,5 +175,6 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _overlay(folder: Path, lane: Lane) -> str:
+def overlay(folder: Path, lane: Lane) -> str:
+    """A kustomization for the rights of the lane's operator."""
     return OVERLAY.format(namespace=lane.namespace, base=os.path.relpath(ROOT / "manifests" / "namespaced", folder))

@@ -35,6 +35,12 @@ class RouterPod:
         self._seen: Mapping[str, str] = {}
         self._busy = asyncio.Lock()
 
+    @property
+    def pid(self) -> int:
+        """Envoy's process id."""
+        assert self._envoy.process
+        return self._envoy.process.pid
+
     async def start(self) -> None:
         """Start Envoy with what the Secret holds, then say that the pod is ready."""
         await self._admin.create(f"pods/{self.name}", _pod(self.name))

@@ -2,10 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
+
 from golden.golden import NOW, snapshot, token
 from golden.test_golden import CASES
+from harness.manifests import key
+from turnout.api import ScopedKey
 from turnout.decide.build import decide
 from turnout.decide.issued import Issued
+from turnout.decide.keys import is_spent
+from turnout.decide.usage import Usage, Use
 from turnout.decide.verdict import Phase
 
 KEYS = next(case for case in CASES if case.name == "two-keys-one-secret")
@@ -52,3 +58,11 @@ def test_a_key_whose_secret_is_refused_keeps_its_token_and_says_so() -> None:
     assert verdict.problem is not None
     assert verdict.stale
     assert [k.name for k in decision.router.keys] == ["new-c"]
+
+
+@pytest.mark.parametrize(("nano_usd", "spent"), [(0, False), (2_499_999_999, False), (2_500_000_000, True)])
+def test_a_budget_is_spent_when_all_of_it_is_used(nano_usd: int, spent: bool) -> None:
+    """Not a billionth of a dollar earlier; a key without a budget never is."""
+    usage = Usage(month={("assistant", "gpt"): Use(1, 10, nano_usd)})
+    assert is_spent(ScopedKey.parse(key("app", limits={"usdPerMonth": "2.5"})), usage) is spent
+    assert not is_spent(ScopedKey.parse(key("app")), usage)
