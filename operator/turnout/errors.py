@@ -8,6 +8,7 @@
     │   └── NotFoundError       404: the object is gone
     ├── BrokenStateError    a Secret of ours cannot be read; watch.worker leaves the namespace as it is
     └── ScrapeError         a router did not answer; the caller goes on without it
+        └── NonsenseError       it answered with what cannot be read
 
 Mistakes in manifests are no exceptions: they are verdicts (decide.verdict) that end as conditions or as lines of
 `turnout check`.
@@ -44,3 +45,7 @@ class BrokenStateError(TurnoutError):
 
 class ScrapeError(TurnoutError):
     """A router's status listener did not answer, or with something else."""
+
+
+class NonsenseError(ScrapeError):
+    """A router answered with something that cannot be read."""

@@ -131,7 +131,7 @@ Z = NormalDist().inv_cdf(1 - 0.05 / 4)
 
 def rejected(canary: ArmCounts, baseline: ArmCounts, gates: dict[str, Any]) -> bool:
     """Whether a usual one-sided test for one look (errors, mean, cost) says so, at 5 % / 4 each, from 30 answers on."""
-    if min(canary.took.count, baseline.took.count) < 30:
+    if min(canary.ok, baseline.ok) < 30:
         return False
     e_c, e_b = error_share(canary), error_share(baseline)
     pooled = max((e_c.hits + e_b.hits) / (e_c.of + e_b.of), 1 / (e_c.of + e_b.of))
@@ -148,7 +148,7 @@ def rejected(canary: ArmCounts, baseline: ArmCounts, gates: dict[str, Any]) -> b
 
 
 def _moments(arm: ArmCounts) -> tuple[float, float]:
-    n = arm.took.count
+    n = arm.ok
     mean = arm.took.sum_ms / n
     return mean, (arm.took_squared / n - mean**2) / n
 

@@ -6,8 +6,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from turnout.api import API_VERSION, CanaryRollout, ModelGroup, ScopedKey
+from turnout.api.canaryrollout_status import RolloutPhase
+from turnout.decide.canary.state import State
 from turnout.decide.issued import Issued, Token
 from turnout.decide.snapshot import Snapshot
+from turnout.infra.rollout_status import restored, rollout_fields
 
 Manifest = dict[str, Any]
 
@@ -40,6 +43,14 @@ def rollout(name: str, **spec: Any) -> Manifest:
     return _object("CanaryRollout", name, spec)
 
 
+def running(weight: int, **spec: Any) -> Manifest:
+    """The rollout "r" of model "two" of group "assistant", in its first step, with that weight in percent."""
+    steps = [{"weight": weight, "hold": "1h"}, {"weight": 100}] if weight < 100 else [{"weight": 100}]
+    manifest = rollout("r", modelGroup="assistant", model="two", steps=steps, **spec)
+    state = State(RolloutPhase.PROGRESSING, "Measuring", "A test.", step=1, weight=weight, run="run1", runs=1)
+    return {**manifest, "status": rollout_fields(CanaryRollout.parse(manifest), state)}
+
+
 def secret(name: str, **values: str) -> Manifest:
     """A Secret; underscores in names stand for dashes, as in api_key."""
     data = {k.replace("_", "-"): v for k, v in values.items()}
@@ -52,7 +63,9 @@ def token(name: str) -> str:
 
 
 def snapshot(*manifests: Manifest) -> Snapshot:
-    """The namespace "ai" with these objects; every key has its token, issued at ISSUED_AT."""
+    """The namespace "ai" with these objects. Every key has its token, issued at ISSUED_AT; rollouts stand as their
+    statuses say.
+    """
     found: dict[str, list[Any]] = {kind: [] for kind in (*KINDS, "Secret")}
     for manifest in manifests:
         kind = manifest["kind"]
@@ -63,6 +76,7 @@ def snapshot(*manifests: Manifest) -> Snapshot:
         groups=tuple(found["ModelGroup"]),
         keys=tuple(found["ScopedKey"]),
         rollouts=tuple(found["CanaryRollout"]),
+        rollout_states={m["metadata"]["name"]: restored(m["status"]) for m in manifests if "status" in m},
         secrets={s["metadata"]["name"]: {k: v.encode() for k, v in s["stringData"].items()} for s in found["Secret"]},
         issued={n: Issued((Token(f"id-{n}", SecretStr(token(n)), ISSUED_AT),)) for n in names},
     )

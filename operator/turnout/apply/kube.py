@@ -19,7 +19,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
 from turnout.errors import ClusterError, ConflictError, DeniedError, NotFoundError
-from turnout.infra.kinds import BY_NAME, Kind
+from turnout.infra.kinds import BY_NAME, EVENT, Kind
 from turnout.infra.labels import MANAGED_BY, MANAGER, Json
 
 APPLY = "application/apply-patch+yaml"
@@ -141,6 +141,11 @@ class Kube:
         version = obj["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version, "managedFields": managed_fields}}
         return await self._patch(obj, {"fieldManager": MANAGER}, body, MERGE)
+
+    async def create_event(self, event: Mapping[str, Any]) -> None:
+        """Make an Event. Raises ConflictError if there is one of its name."""
+        path = EVENT.path(event["metadata"]["namespace"])
+        await self._json("POST", path, {"fieldManager": MANAGER}, event, "application/json")
 
     async def delete(self, obj: Mapping[str, Any]) -> None:
         """Delete this very object: one that was made anew under its name stays. Gone already is as good."""

@@ -1,7 +1,7 @@
 """Statuses → the API server, only where they say something new."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +19,24 @@ class StatusOf:
     status: Json
 
 
-async def write(kube: Kube, wanted: Iterable[StatusOf]) -> int:
-    """Write those that differ; how many did. An object that is gone, or is another one by now, needs none.
+async def write(kube: Kube, wanted: Iterable[StatusOf], stands: Callable[[StatusOf], None]) -> None:
+    """Write those that differ. An object that is gone, or is another one by now, needs none.
 
-    Raises ClusterError after all have been tried.
+    stands: told of each that is in the API server now. Raises ClusterError after all have been tried.
     """
-    differing = [one for one in wanted if not same(one.live.get("status") or {}, one.status)]
-    results = await asyncio.gather(*(_write(kube, one) for one in differing), return_exceptions=True)
+    results = await asyncio.gather(*(_write(kube, one, stands) for one in wanted), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, (NotFoundError, ConflictError)):
             raise result
-    return len(differing)
 
 
-async def _write(kube: Kube, one: StatusOf) -> None:
+async def _write(kube: Kube, one: StatusOf, stands: Callable[[StatusOf], None]) -> None:
+    if not same(one.live.get("status") or {}, one.status):
+        await _apply(kube, one)
+    stands(one)
+
+
+async def _apply(kube: Kube, one: StatusOf) -> None:
     meta = {name: one.live["metadata"][name] for name in ("name", "namespace", "uid")}
     obj = {"apiVersion": one.live["apiVersion"], "kind": one.live["kind"], "metadata": meta, "status": one.status}
     await kube.apply(obj, subresource="status")

@@ -39,7 +39,7 @@ class Latencies:
 
     Attributes:
         up_to: how many took at most so long, in the order of BOUNDS_MS; so the last is their number.
-        sum_ms: of all of them.
+        sum_ms: of all of them; of `ArmCounts.took`, of those that `results` has as ok.
     """
 
     up_to: tuple[int, ...] = (0,) * len(BOUNDS_MS)
@@ -68,9 +68,9 @@ class ArmCounts:
 
     Attributes:
         results: result of the first attempt, as the filter spells it → requests. The door's refusals are among them.
-        took: attempts with result ok, whole.
-        took_squared: sum of their milliseconds squared. Histograms of Envoy are seconds behind counters, so this and
-            `took` are of slightly different requests.
+        took: attempts with result ok, whole. Histograms of Envoy are seconds behind counters, so its buckets have fewer
+            than results; its sum_ms is a counter, as all others here.
+        took_squared: sum of their milliseconds squared.
         first_token: streams with result ok: until their first content.
         priced: attempts with result ok whose tokens and cost are known; the rest is of these.
         nano_usd: billionths of a US dollar.

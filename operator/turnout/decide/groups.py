@@ -17,7 +17,7 @@ def compile_group(group: ModelGroup, secrets: Secrets) -> Group | Finding:
         lane = resolve_lane(model, secrets, path=f"spec.models[{position}]")
         if isinstance(lane, Finding):
             return lane
-        members.append(_member(spec, model, lane, primary=position == 0))
+        members.append(_member(spec, model, lane))
     return Group(
         name=group.metadata.name,
         members=tuple(members),
@@ -35,12 +35,11 @@ def milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
-def _member(spec: ModelGroupSpec, model: Model, lane: Lane, *, primary: bool) -> Member:
+def _member(spec: ModelGroupSpec, model: Model, lane: Lane) -> Member:
     circuit = spec.circuit_of(model)
     return Member(
         name=model.name,
         lane=lane,
-        weight=100 if primary else 0,
         fallback=model.fallback,
         circuit=Circuit(
             failures=circuit.failures,

@@ -94,8 +94,6 @@ class Member(Frozen):
 
     name: str
     lane: Lane
-    weight: int
-    """Percent of the group's first attempts, 0–100; all members of a group add up to 100."""
     fallback: bool
     circuit: Circuit
     price: Price

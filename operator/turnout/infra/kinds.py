@@ -52,6 +52,9 @@ DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
 NAMESPACE = Kind("v1", "Namespace", "namespaces")
 """Looked at only for what it allows of other namespaces' keys."""
 
+EVENT = Kind("v1", "Event", "events")
+"""Written only."""
+
 RESOURCES = (MODEL_GROUP, SCOPED_KEY, CANARY_ROLLOUT)
 """What users write."""
 

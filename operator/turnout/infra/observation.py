@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from turnout.api.modelgroup_status import CircuitState
+from turnout.decide.evidence import Look
 from turnout.decide.facts import Uses
 from turnout.decide.usage import Ledger
 
@@ -146,12 +147,14 @@ class Observation:
         figures: by group; a group that is missing had no traffic. None: not watched for long enough to tell.
         uses: which tokens were used.
         ledger: what keys have used; None: not looked yet.
+        look: what routers counted for rollouts; two observations may differ in it and be equal.
     """
 
     lanes: tuple[LaneState, ...] | None = None
     figures: Mapping[str, GroupFigures] | None = None
     uses: Uses = field(default_factory=Uses)
     ledger: Ledger | None = None
+    look: Look | None = field(default=None, compare=False)
 
     @cached_property
     def by_lane(self) -> Mapping[str, Sequence[LaneState]]:

@@ -11,6 +11,7 @@ class RouterPod:
 
     Attributes:
         ready: it takes traffic; else it only ends what it has begun, or has not begun yet.
+        leaving: it is on its way out, and ends what it has begun.
         life: uid and number of restarts: counters begin at zero with each.
     """
 
@@ -19,6 +20,7 @@ class RouterPod:
     ip: str
     life: str
     ready: bool = True
+    leaving: bool = False
 
 
 def ready_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
@@ -36,5 +38,5 @@ def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
     meta, status = pod["metadata"], pod["status"]
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
     restarts = sum(c.get("restartCount", 0) for c in status.get("containerStatuses") or ())
-    life, ready = f"{meta['uid']}/{restarts}", ready and "deletionTimestamp" not in meta
-    return RouterPod(meta["namespace"], meta["name"], status["podIP"], life, ready)
+    life, leaving = f"{meta['uid']}/{restarts}", "deletionTimestamp" in meta
+    return RouterPod(meta["namespace"], meta["name"], status["podIP"], life, ready and not leaving, leaving)

@@ -139,15 +139,15 @@ def _arm(arm: Arm, counts: ArmCounts, *, before: bool = False) -> ArmStatus:
         requests=counts.requests,
         error_rate=measure(share.value) if share.of else None,
         errors=tuple(ArmErrors(result=result, count=-n) for n, result in sorted(failed)),
-        latency=_latency(counts.took),
-        first_token=_latency(counts.first_token),
+        latency=_latency(counts.took, counts.ok),
+        first_token=_latency(counts.first_token, counts.first_token.count),
         tokens=counts.tokens,
         cost_per_1k_tokens=measure(usd_per_1k_tokens(counts)),
     )
 
 
-def _latency(took: Latencies) -> ArmLatency | None:
-    mean, p95 = measure(mean_ms(took)), measure(p95_ms(took))
+def _latency(took: Latencies, count: int) -> ArmLatency | None:
+    mean, p95 = measure(mean_ms(took.sum_ms, count)), measure(p95_ms(took))
     return None if mean is None or p95 is None else ArmLatency(mean_ms=mean, p95_ms=p95)
 
 

@@ -37,6 +37,18 @@ class Metrics:
             ["namespace"],
             registry=self.registry,
         )
+        self.decisions = Counter(
+            "turnout_rollout_decisions",
+            "Decisions on rollouts.",
+            ["namespace", "rollout", "action", "reason"],
+            registry=self.registry,
+        )
+        self.fall = Histogram(
+            "turnout_rollout_fall_seconds",
+            "Time from the decision that a canary gets no first attempts any more until every router runs it.",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self.writes = Counter("turnout_api_writes", "Writes to the API server.", registry=self.registry)
         self.scrape_errors = Counter(
             "turnout_scrape_errors", "Routers that did not answer a look.", registry=self.registry
@@ -47,3 +59,4 @@ class Metrics:
         for metric in (self.errors, self.programmed):
             metric.labels(namespace)  # or remove() would complain
             metric.remove(namespace)
+        self.decisions.remove_by_labels({"namespace": namespace})

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from turnout.api.modelgroup_status import CircuitState
-from turnout.errors import ScrapeError
+from turnout.errors import NonsenseError, ScrapeError
 from turnout.infra.observation import ConfigState, LaneState, Refusal
 from turnout.infra.pod import PORT, STATUS_PORT
 from turnout.infra.pods import RouterPod
@@ -57,12 +57,12 @@ async def read_lanes(http: httpx.AsyncClient, url: str) -> tuple[LaneState, ...]
 
 
 async def read_metrics(http: httpx.AsyncClient, url: str) -> list[Sample]:
-    """The filter's metrics. Raises ScrapeError."""
+    """The filter's metrics. Raises ScrapeError, and NonsenseError for what is no metrics."""
     try:
         # Beside the event loop: 30 µs for each of what may be thousands of lines.
         return await asyncio.to_thread(samples, await _get(http, url + METRICS))
     except ValueError as error:
-        raise ScrapeError(f"{url}: not Prometheus' text") from error
+        raise NonsenseError(f"{url}: not Prometheus' text") from error
 
 
 def samples(text: str) -> list[Sample]:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import httpx
 
 from turnout.decide.usage import Ledger
-from turnout.errors import ScrapeError
+from turnout.errors import NonsenseError, ScrapeError
 from turnout.infra.observation import LaneState, Observation
 from turnout.infra.pods import RouterPod
+from turnout.observe.arms import ArmBook
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import base_url, read_lanes, read_metrics
 from turnout.observe.spending import spending
@@ -40,6 +41,7 @@ class RouterWatcher:
         self._every_s = every_s
         self._sampler = Sampler()
         self._uses = UseBook()
+        self._arms = ArmBook()
         self._ledger = ledger
         self._lanes: dict[str, tuple[LaneState, ...]] = {}
 
@@ -66,7 +68,7 @@ class RouterWatcher:
         figures = self._sampler.figures(asyncio.get_running_loop().time())
         uses = self._uses.uses(lives, began)
         seen = tuple(sorted(lanes, key=lambda state: state.lane))
-        self._observe(Observation(seen, figures, uses, self._ledger))
+        self._observe(Observation(seen, figures, uses, self._ledger, self._arms.look(pods, datetime.now(UTC))))
 
     async def _read_lanes(self, pod: RouterPod) -> None:
         try:
@@ -77,9 +79,14 @@ class RouterWatcher:
     async def _sample(self, pod: RouterPod) -> None:
         try:
             samples = await read_metrics(self._http, base_url(pod))
+        except NonsenseError as error:
+            log.warning("%s", error)
+            self._arms.breaks(pod.life, str(error))
+            return
         except ScrapeError as error:
             log.debug("%s", error)
             return
+        self._arms.add(pod.life, samples)
         self._sampler.add(pod.life, samples, asyncio.get_running_loop().time())
         self._uses.add(pod.life, samples, datetime.now(UTC))
         self._ledger = self._ledger.looked(pod.life, spending(samples), datetime.now(UTC))

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from turnout.api import CanaryRollout, ModelGroup, Resource, ScopedKey
 from turnout.api.problems import problems_of
 from turnout.apply import keyring
+from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.decide.usage import Ledger
 from turnout.infra.kinds import CANARY_ROLLOUT, MODEL_GROUP, SCOPED_KEY, SECRET, Kind
@@ -28,8 +29,8 @@ class Gatherer:
         self._namespace = namespace
         self._parsed: dict[tuple[str, str], tuple[tuple[str, int], Resource | Invalid]] = {}
 
-    def snapshot(self, ledger: Ledger) -> Snapshot:
-        """The namespace as it is now. ledger: what keys have used.
+    def snapshot(self, ledger: Ledger, rollout_states: States) -> Snapshot:
+        """The namespace as it is now. ledger: what keys have used; rollout_states: how rollouts stand.
 
         Raises BrokenStateError if the keyring is not ours.
         """
@@ -43,6 +44,7 @@ class Gatherer:
             groups=groups,
             keys=keys,
             rollouts=rollouts,
+            rollout_states=rollout_states,
             secrets={name: decoded(obj) for name, obj in secrets.items() if name not in RESERVED},
             issued=keyring.read(secrets.get(KEYRING)),
             invalid=(*bad_groups, *bad_keys, *bad_rollouts),

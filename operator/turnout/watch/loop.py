@@ -70,6 +70,8 @@ class Workers:
         )
         beside = [asyncio.create_task(work) for work in (worker.reporter.run(), watcher.run())]
         try:
+            if worker.rollouts.measuring:  # what was counted meanwhile is judged before anything is published
+                await watcher.look()
             await worker.run()
         finally:
             for task in beside:

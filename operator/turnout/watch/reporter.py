@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnout.api import ModelGroup
 from turnout.apply.statuses import StatusOf, write
 from turnout.decide.build import Decision
+from turnout.decide.rollouts import States
 from turnout.decide.verdict import Verdict
 from turnout.errors import TurnoutError
-from turnout.infra.kinds import BY_NAME
+from turnout.infra.kinds import BY_NAME, CANARY_ROLLOUT
 from turnout.infra.labels import Json, service_url
 from turnout.infra.observation import Observation, Programmed
 from turnout.infra.status import Moment, object_status, presses
 from turnout.watch.books import Books
 from turnout.watch.context import Context, now
 from turnout.watch.gather import parse
+from turnout.watch.rollouts import Rollouts
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +42,13 @@ class Outcome:
 class Reporter:
     """Writes the statuses of one namespace: at once when a condition or a circuit changed, rarely for mere figures."""
 
-    def __init__(self, context: Context, namespace: str, books: Books) -> None:
-        """books: kept before a status tells what is in them."""
-        self._context, self._books = context, books
+    def __init__(
+        self, context: Context, namespace: str, books: Books, rollouts: Rollouts, kept: Callable[[], None]
+    ) -> None:
+        """books: kept before a status tells what is in them; kept: called when statuses of rollouts were written, after
+        which routers may be told more.
+        """
+        self._context, self._books, self._rollouts, self._kept = context, books, rollouts, kept
         self._namespace = namespace
         self._due = asyncio.Event()
         self._outcome: Outcome | None = None
@@ -58,6 +64,10 @@ class Reporter:
     def report(self, outcome: Outcome) -> None:
         """The worker is done."""
         self._outcome = outcome
+        self._due.set()
+
+    def decided(self) -> None:
+        """A rollout goes on, or something of it changed that is no figure."""
         self._due.set()
 
     def observe(self, seen: Observation) -> None:
@@ -85,16 +95,27 @@ class Reporter:
         seen, figures_due = self._seen, self._figures_due()
         if figures_due:
             await self._books.keep()
+        states = dict(self._rollouts.standing.tellable)
+        outcome = replace(self._outcome, decision=_with_states(self._outcome.decision, states))
         wanted = []
-        for verdict in self._outcome.decision.verdicts:
+        for verdict in outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
             if live is None:
                 continue
             old = live.get("status") or {}
-            status = self._status(verdict, live, old, seen)
+            status = self._status(outcome, verdict, live, old, seen)
             if figures_due or presses(old, status):
                 wanted.append(StatusOf(live, status))
-        await write(self._context.kube, wanted)
+
+        def stands(one: StatusOf) -> None:
+            if one.live["kind"] == CANARY_ROLLOUT.name and one.live["metadata"]["name"] in states:
+                self._rollouts.kept(one.live, states[one.live["metadata"]["name"]])
+
+        try:
+            await write(self._context.kube, wanted, stands)
+        finally:
+            self._kept()
+        await self._rollouts.send_events()
         if figures_due:
             self._written, self._figures_at = seen, asyncio.get_running_loop().time()
 
@@ -102,9 +123,9 @@ class Reporter:
         since = asyncio.get_running_loop().time() - self._figures_at
         return since >= self._context.settings.figures_s
 
-    def _status(self, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation) -> Json:
-        assert self._outcome is not None  # noqa: S101  only called with one
-        outcome = self._outcome
+    def _status(
+        self, outcome: Outcome, verdict: Verdict, live: Json, old: Mapping[str, Any], seen: Observation
+    ) -> Json:
         moment = Moment(
             outcome.decision,
             outcome.progress,
@@ -120,3 +141,8 @@ class Reporter:
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
         spec = parse(ModelGroup, live) if verdict.kind == "ModelGroup" else None
         return object_status(verdict, spec if isinstance(spec, ModelGroup) else None, moment, old)
+
+
+def _with_states(decision: Decision, states: States) -> Decision:
+    """The decision with rollouts as they stand by now."""
+    return replace(decision, rollouts={n: (r, states.get(n, s)) for n, (r, s) in decision.rollouts.items()})

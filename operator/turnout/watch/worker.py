@@ -14,15 +14,17 @@ from turnout.apply.consumers import HandOut, hand_out
 from turnout.apply.objects import Applier
 from turnout.apply.publish import Publisher
 from turnout.decide.build import Decision
+from turnout.decide.canary.standing import Change
+from turnout.decide.evidence import Look
 from turnout.decide.ir import Router, dump, load
-from turnout.decide.keys import is_spent, own_secrets
+from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
+from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
 from turnout.errors import DeniedError, ScrapeError, TurnoutError
-from turnout.infra.consumer import abandoned, abandoned_copies, copy_of
-from turnout.infra.kinds import BY_NAME, CONFIG_MAP, POD, ROUTER_KINDS, SCOPED_KEY, SECRET, SERVICE
-from turnout.infra.labels import KEYRING, PEERS, ROUTER, STATE, USAGE, Json, is_ours
+from turnout.infra.kinds import BY_NAME, POD, SCOPED_KEY
+from turnout.infra.labels import KEYRING, STATE, Json
 from turnout.infra.objects import decoded, files_secret, router_objects, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
@@ -31,7 +33,9 @@ from turnout.observe.scrape import base_url, openai_url, read_config
 from turnout.watch.books import Books
 from turnout.watch.context import Context, now, pod_bootstrap
 from turnout.watch.gather import Gatherer
+from turnout.watch.pruner import Pruner
 from turnout.watch.reporter import Outcome, Reporter
+from turnout.watch.rollouts import Rollouts
 from turnout.watch.rotator import move, next_look
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
@@ -61,10 +65,17 @@ class Worker:
         self._gatherer = Gatherer(context.store, namespace)
         self._applier = Applier(context.kube, self._live)
         self.books = Books(context.store, namespace, self._applier)
-        self.reporter = Reporter(context, namespace, self.books)
+        self.rollouts = Rollouts(context, namespace)
+        self.reporter = Reporter(context, namespace, self.books, self.rollouts, self._kept)
         self._publisher = Publisher(context.kube, self._read_config, self._pods)
+        self._pruner = Pruner(context, namespace)
         self._quarantine = Quarantine()
         self._previous: Router | None = None
+        self._running: Router | None = None
+        self._decided: tuple[Snapshot, Decision] | None = None
+        self._look: Look | None = None
+        self._states: States = {}
+        self._fell_at: float | None = None
         self._loaded = False
         self._compiled: Compiled | None = None
         self._failures = 0
@@ -76,8 +87,29 @@ class Worker:
         if seen.ledger is not None:
             self.books.ledger = seen.ledger
         self.reporter.observe(seen)
+        self._look = seen.look
+        self._advance_rollouts()
         keys = self._compiled.decision.keys if self._compiled else ()
         if any(is_spent(state.key, self.books.ledger.at(now()).of(state.name)) != state.spent for state in keys):
+            self.waker.wake(urgent=True)
+
+    def _advance_rollouts(self) -> None:
+        """Decide on rollouts, by what was seen since the last time. A fall must reach routers now."""
+        if self._decided is None:
+            return
+        (snapshot, decision), look, self._look = self._decided, self._look, None
+        if not snapshot.rollouts:
+            return
+        change = self.rollouts.advance(snapshot, decision.verdicts, self._running, look)
+        if change is not Change.FIGURES:
+            self.reporter.decided()
+        if change is Change.FALL:
+            self._fell_at = self._fell_at or asyncio.get_running_loop().time()
+        self._kept()
+
+    def _kept(self) -> None:
+        """Routers may be told more of rollouts than they were, perhaps."""
+        if not self.rollouts.standing.is_published:
             self.waker.wake(urgent=True)
 
     async def run(self) -> None:
@@ -118,7 +150,9 @@ class Worker:
                 written = await self._publish(compiled)
             else:
                 written = False
-                await self._prune_router(keys=bool(decision.keys))
+                await self._pruner.prune_router(keys=bool(decision.keys))
+                self._previous = self._running = None
+            self.rollouts.standing.published(self._states)
         progress = Programmed(version, 0, 0)
         if decision.wants_router:
             progress = await self._settle(compiled, written=written)
@@ -129,14 +163,20 @@ class Worker:
         if not self._loaded:
             self._previous, self._loaded = self._load(), True
         while True:
-            snapshot, live = self._gatherer.snapshot(self.books.ledger), self._secret(KEYRING)
+            self.rollouts.follow()
+            self._states = self.rollouts.standing.publishable
+            snapshot, live = self._gatherer.snapshot(self.books.ledger, self._states), self._secret(KEYRING)
             compiled = await self._compile_snapshot(snapshot)
             self._quarantine.review(compiled.decision.router)
             if self._quarantine.reasons:
                 compiled = await self._compile_snapshot(self._quarantine.apply(snapshot))
             decision = compiled.decision
             if decision.is_settled:
-                return compiled
+                self._decided = (snapshot, decision)
+                self._advance_rollouts()
+                if self.rollouts.standing.is_all(self._states):
+                    return compiled
+                continue
             issued = keyring.changed(snapshot.issued, decision, now=now())
             await keyring.save(self._context.kube, live, self.namespace, issued)
 
@@ -155,6 +195,8 @@ class Worker:
         )
         files = files_secret(self.namespace, compiled.files.data)
         await self._publisher.begin(compiled.files.version)
+        if self._running != compiled.decision.router:
+            self._running = None
         written, *_ = await asyncio.gather(self._applier.apply(files), *map(self._applier.apply, others))
         await self._applier.apply_deployment(deployment, replicas=context.settings.router.replicas)
         return written
@@ -171,6 +213,8 @@ class Worker:
         if progress.rejection and self._quarantine.add(router, self._previous, progress.rejection):
             log.warning("namespace %s: going back, a router refuses it: %s", self.namespace, progress.rejection)
             self.waker.wake(urgent=True)
+        self._running = router if progress.done else None
+        self._note_fall()
         if progress.done or not progress.routers:  # without a router nothing speaks against it
             self._previous = router
         if progress.done:
@@ -181,6 +225,12 @@ class Worker:
             words = "namespace %s: %d routers run %s, %.2f s after the change"
             log.info(words, self.namespace, progress.routers, progress.version[:12], took)
         return progress
+
+    def _note_fall(self) -> None:
+        if self._running is not None and self._fell_at is not None and self.rollouts.standing.is_published:
+            took, self._fell_at = asyncio.get_running_loop().time() - self._fell_at, None
+            self._context.metrics.fall.observe(took)
+            log.info("namespace %s: no router draws for the canary, %.2f s after the decision", self.namespace, took)
 
     async def _finish(self, decision: Decision, progress: Programmed) -> None:
         """Hand out, tidy up, report, and set the alarm for the next time that something happens by itself."""
@@ -197,8 +247,9 @@ class Worker:
             find = context.store.secret
             handed_out = await hand_out(context.kube, self._applier, decision, uids, find, self._interrupted)
             blocked = await self._rotate(decision, handed_out)
+        self._advance_rollouts()
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
-            await self._prune_consumers(decision, frozenset(handed_out.unwritten))
+            await self._pruner.prune_consumers(decision, frozenset(handed_out.unwritten))
         self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten, blocked))
         waits = [context.settings.resync_s, *(next_look(decision, now()) if progress.done else ())]
         if handed_out.unwritten or (decision.wants_router and not progress.done):
@@ -221,30 +272,6 @@ class Worker:
             await keyring.save(self._context.kube, live, self.namespace, kept)
             self.waker.wake(urgent=True)
         return moved.blocked
-
-    async def _prune_router(self, *, keys: bool) -> None:
-        """The last group is gone: remove the router. Issued tokens and books stay, if their keys are still there."""
-        store = self._context.store
-        objects = [store.get(self.namespace, kind, ROUTER) for kind in reversed(ROUTER_KINDS)]
-        objects += [store.get(self.namespace, SERVICE, PEERS), store.get(self.namespace, SECRET, STATE)]
-        objects += [] if keys else [store.get(self.namespace, CONFIG_MAP, USAGE)]
-        await self._delete([obj for obj in objects if obj is not None and is_ours(obj)])
-        self._previous = None
-
-    async def _prune_consumers(self, decision: Decision, unwritten: frozenset[str]) -> None:
-        wanted = frozenset(name for state in decision.keys for name in own_secrets(state.key))
-        well = {v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.problem is None}
-        kept = frozenset(v.name for v in decision.verdicts if v.kind == "ScopedKey" and v.name not in well) | unwritten
-        store = self._context.store
-        await self._delete(abandoned(store.objects(self.namespace, SECRET).values(), wanted=wanted, kept_keys=kept))
-        await self._delete(abandoned_copies(store.everywhere(SECRET), self.namespace, decision.keys, kept))
-        # A namespace without keys has no worker that would delete its copies: who has them does.
-        here = ((obj, copy_of(obj)) for obj in store.objects(self.namespace, SECRET).values())
-        await self._delete([obj for obj, key in here if key and store.get(key[0], SCOPED_KEY, key[1]) is None])
-
-    async def _delete(self, objects: list[Json]) -> None:
-        for obj in objects:
-            await self._context.kube.delete(obj)
 
     def _load(self) -> Router | None:
         """What was published last, by whichever operator; without it a broken group has no last good configuration."""

@@ -8,9 +8,9 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from turnout.decide.ir import Group, Key, Lane, Member, Router
+from turnout.decide.ir import Canary, Group, Key, Lane, Member, Router
 
-VERSION = 4
+VERSION = 5
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
@@ -23,6 +23,8 @@ def table(router: Router) -> str:
     for group in router.groups:
         lines.append(_group(group))
         lines.extend(_member(group, member) for member in group.members)
+        if group.canary:
+            lines.append(_canary(group.name, group.canary))
     lines.extend(_keys(router.keys))
     return "".join("\t".join(map(str, line)) + "\n" for line in lines)
 
@@ -61,7 +63,6 @@ def _member(group: Group, member: Member) -> tuple[str | int, ...]:
         group.name,
         member.name,
         member.lane.id,
-        member.weight,
         int(member.fallback),
         circuit.failures,
         circuit.recovery_ms,
@@ -73,6 +74,10 @@ def _member(group: Group, member: Member) -> tuple[str | int, ...]:
         member.window,
         "*" if member.features is None else ",".join(member.features),
     )
+
+
+def _canary(group: str, canary: Canary) -> tuple[str | int, ...]:
+    return ("canary", group, canary.rollout, canary.model, canary.weight, int(canary.sticky), canary.baseline)
 
 
 def _keys(keys: tuple[Key, ...]) -> Iterator[tuple[str | int, ...]]:

@@ -21,7 +21,6 @@ LANE = Lane(
 MEMBER = Member(
     name="m",
     lane=LANE,
-    weight=100,
     fallback=True,
     circuit=Circuit(failures=5, recovery_ms=1, half_open_requests=1, ramp_ms=1),
     price=Price(),

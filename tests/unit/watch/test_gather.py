@@ -41,7 +41,7 @@ def test_objects_are_read_and_broken_ones_are_told_apart() -> None:
         (SCOPED_KEY, stored(key("app"))),
         (SCOPED_KEY, broken),
     )
-    snapshot = gatherer.snapshot(Ledger())
+    snapshot = gatherer.snapshot(Ledger(), {})
     assert [g.metadata.name for g in snapshot.groups] == ["assistant"]
     assert [k.metadata.name for k in snapshot.keys] == ["app"]
     assert [(i.kind, i.name) for i in snapshot.invalid] == [("ScopedKey", "broken")]
@@ -51,7 +51,7 @@ def test_objects_are_read_and_broken_ones_are_told_apart() -> None:
 def test_an_object_on_its_way_out_is_gone() -> None:
     """Somebody's finalizer must not keep a deleted key working."""
     gatherer = gathered((SCOPED_KEY, stored(key("app"), deletionTimestamp="2026-11-01T00:00:00Z")))
-    assert gatherer.snapshot(Ledger()).keys == ()
+    assert gatherer.snapshot(Ledger(), {}).keys == ()
 
 
 def test_secrets_are_material_but_for_our_own_files() -> None:
@@ -61,7 +61,7 @@ def test_secrets_are_material_but_for_our_own_files() -> None:
         (SECRET, secret("ours", "y", **OURS)),
         (SECRET, secret("turnout-router", "z", **OURS)),
     )
-    snapshot = gatherer.snapshot(Ledger())
+    snapshot = gatherer.snapshot(Ledger(), {})
     assert snapshot.secrets == {"theirs": {"api-key": b"x"}, "ours": {"api-key": b"y"}}
     assert snapshot.foreign_secrets == {"theirs", "turnout-router", "turnout-keyring", "turnout-state"}
 
@@ -69,4 +69,4 @@ def test_secrets_are_material_but_for_our_own_files() -> None:
 def test_an_object_is_parsed_once_per_generation() -> None:
     """A thousand keys are not read anew for every change of one."""
     gatherer = gathered((SCOPED_KEY, stored(key("app"))))
-    assert gatherer.snapshot(Ledger()).keys[0] is gatherer.snapshot(Ledger()).keys[0]
+    assert gatherer.snapshot(Ledger(), {}).keys[0] is gatherer.snapshot(Ledger(), {}).keys[0]

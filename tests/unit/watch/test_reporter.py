@@ -17,6 +17,7 @@ from turnout.observe.metrics import Metrics
 from turnout.settings import Settings
 from turnout.watch.context import now
 from turnout.watch.reporter import Outcome, Reporter
+from turnout.watch.rollouts import Rollouts
 from turnout.watch.store import Store
 
 MANIFEST = group("assistant", model("a", "http://a/v1"))
@@ -34,7 +35,8 @@ class Namespace:
         self._store = Store(lambda _namespace, _urgent: None)
         settings = Settings(figures_s=figures_s)
         context = SimpleNamespace(kube=self, store=self._store, settings=settings, metrics=self.metrics)
-        self.reporter = Reporter(context, "ai", self)  # type: ignore[arg-type]
+        rollouts = Rollouts(context, "ai")  # type: ignore[arg-type]
+        self.reporter = Reporter(context, "ai", self, rollouts, lambda: None)  # type: ignore[arg-type]
         self._put({})
 
     async def apply(self, obj: dict[str, Any], *, subresource: str) -> None:

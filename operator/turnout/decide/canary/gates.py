@@ -69,9 +69,9 @@ def judge(gates: Gates, *, canary: ArmCounts, baseline: ArmCounts, periods: int)
     return tuple(_JUDGES[gate](limit, canary, baseline, alpha) for gate, limit in limits.items())
 
 
-def mean_ms(took: Latencies) -> float | None:
-    """The mean of a histogram."""
-    return took.sum_ms / took.count if took.count else None
+def mean_ms(sum_ms: int, count: int) -> float | None:
+    """The mean of so many."""
+    return sum_ms / count if count else None
 
 
 def p95_ms(took: Latencies) -> float | None:
@@ -97,8 +97,8 @@ def _errors(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) 
 
 
 def _mean(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
-    values = mean_ms(canary.took), mean_ms(baseline.took)
-    if lacks := _nobody(canary.took.count, baseline.took.count, LEAST, "answers"):
+    values = mean_ms(canary.took.sum_ms, canary.ok), mean_ms(baseline.took.sum_ms, baseline.ok)
+    if lacks := _nobody(canary.ok, baseline.ok, LEAST, "answers"):
         return Judgement(Gate.MEAN_LATENCY, limit, *values, lacks=lacks)
     return Judgement(
         Gate.MEAN_LATENCY, limit, *values, ratio_bounds(_mean_latency(canary), _mean_latency(baseline), alpha)
@@ -126,8 +126,8 @@ def _cost(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) ->
 
 
 def _mean_latency(counts: ArmCounts) -> Mean:
-    value = counts.took.sum_ms / counts.took.count
-    return mean_of(value, counts.took_squared / max(counts.ok, 1) - value**2, counts.took.count)
+    value = counts.took.sum_ms / counts.ok
+    return mean_of(value, counts.took_squared / counts.ok - value**2, counts.ok)
 
 
 def _mean_cost(counts: ArmCounts) -> Mean:

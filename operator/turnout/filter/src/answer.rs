@@ -261,13 +261,16 @@ impl Attempt {
     fn note_first_token(&self) {
         let now = host::now_ms();
         self.with(|r, context| {
-            let current = match r.current.filter(|c| c.context == context) {
+            let current = match r.current.as_mut().filter(|c| c.context == context) {
                 Some(current) => current,
                 None => return,
             };
+            let ms = now.saturating_sub(current.started);
+            current.first_token = Some(ms);
+            let step = current.step;
             let group = r.group().map(|g| g.name.as_str()).unwrap_or_default();
-            let model = r.model(current.step).map(|m| m.name.as_str()).unwrap_or_default();
-            count(Metric::FirstTokenMs, &[group, model, r.arm()], now.saturating_sub(current.started));
+            let model = r.model(step).map(|m| m.name.as_str()).unwrap_or_default();
+            count(Metric::FirstTokenMs, &[group, model, r.arm()], ms);
         });
     }
 }

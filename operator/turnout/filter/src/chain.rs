@@ -2,6 +2,7 @@
 //!
 //! Impure only through `Doors`: circuits, permits, capacity and chance come from there.
 
+use crate::arm::{self, Drawn};
 use crate::circuit::{Door, Rules};
 use crate::fit::Need;
 use crate::table::{Group, Model, Table};
@@ -75,8 +76,8 @@ pub struct Chain {
     pub alone: bool,
     /// The lane whose trial was taken; the first of the chain.
     pub permit: Option<usize>,
-    /// The first attempt was drawn for a model that is not the group's primary.
-    pub canary: bool,
+    /// The arm of a rollout that the request was drawn for.
+    pub drawn: Option<Drawn>,
     /// The lane at which the first attempt has been counted, until that begins.
     pub counted: Option<usize>,
     /// What was passed by on the way to the first attempt, in order. If there are no steps beside full lanes, nobody has
@@ -86,8 +87,8 @@ pub struct Chain {
     pub paused: Option<u64>,
 }
 
-/// Chooses. `attempts`: how often in a row a lane is tried.
-pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &mut impl Doors) -> Chain {
+/// Chooses. `key`: who asks; `attempts`: how often in a row a lane is tried.
+pub fn choose(table: &Table, wish: &Wish, key: &str, need: &Need, attempts: usize, doors: &mut impl Doors) -> Chain {
     let mut choice = Choice {
         table,
         doors,
@@ -101,11 +102,12 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
         paused: None,
         permit: None,
     };
-    let mut canary = false;
+    let mut drawn = None;
     match wish {
         Wish::Group(index) => {
             if let Some(group) = table.groups.get(*index) {
-                canary = choice.first(*index, group);
+                drawn = arm::draw(*index, group, key, need, |n| choice.doors.draw(n));
+                choice.next(drawn.map_or(Step { group: *index, model: 0 }, |d| d.step), false);
                 choice.fallbacks(*index, group);
             }
         }
@@ -116,7 +118,7 @@ pub fn choose(table: &Table, wish: &Wish, need: &Need, attempts: usize, doors: &
     let Choice { lanes, permit, paused, mut passed, .. } = choice;
     passed.retain(|(step, _)| lanes.first() != Some(step)); // as a last resort it is asked after all
     let steps = lanes.iter().flat_map(|step| std::iter::repeat(*step).take(attempts)).collect();
-    Chain { steps, alone: lanes.len() == 1, permit, canary, counted, passed, paused }
+    Chain { steps, alone: lanes.len() == 1, permit, drawn, counted, passed, paused }
 }
 
 struct Choice<'a, D> {
@@ -126,7 +128,7 @@ struct Choice<'a, D> {
     lanes: Vec<Step>,
     unfit: Vec<Step>,
     last_resorts: Vec<Step>,
-    asked: Vec<(usize, Option<bool>)>,
+    asked: Vec<(usize, bool)>,
     passed: Vec<(Step, Passed)>,
     soonest: Option<(u64, Step)>,
     paused: Option<u64>,
@@ -134,32 +136,6 @@ struct Choice<'a, D> {
 }
 
 impl<'a, D: Doors> Choice<'a, D> {
-    /// Draws the first lane among the models with a weight; true if it is not the primary.
-    fn first(&mut self, index: usize, group: &Group) -> bool {
-        let mut open: Vec<(Step, u64)> = Vec::new();
-        for (model, entry) in group.models.iter().enumerate().filter(|(_, m)| m.weight > 0) {
-            let step = Step { group: index, model };
-            match self.door(step) {
-                Some(true) => {
-                    self.lanes = vec![step]; // a trial is for this request, or it would not happen
-                    return model > 0;
-                }
-                Some(false) => open.push((step, entry.weight)),
-                None => {}
-            }
-        }
-        let total = open.iter().fold(0_u64, |sum, (_, weight)| sum.saturating_add(*weight));
-        let mut x = if open.len() > 1 { self.doors.draw(total) } else { 0 };
-        for (step, weight) in open {
-            if x < weight {
-                self.lanes.push(step);
-                return step.model > 0;
-            }
-            x = x.saturating_sub(weight);
-        }
-        false
-    }
-
     fn fallbacks(&mut self, index: usize, group: &Group) {
         for (model, entry) in group.models.iter().enumerate() {
             if entry.fallback {
@@ -173,7 +149,7 @@ impl<'a, D: Doors> Choice<'a, D> {
         if self.knows(step) {
             return;
         }
-        if self.door(step).is_some() {
+        if self.door(step) {
             self.lanes.push(step);
         } else if wanted && self.last_resorts.contains(&step) {
             self.last_resorts.clear();
@@ -219,15 +195,18 @@ impl<'a, D: Doors> Choice<'a, D> {
         self.table.model(step.group, step.model)
     }
 
-    /// Whether a request may pass: Some(true) on a trial. Each lane is asked once: a ramp is one draw, not two.
-    fn door(&mut self, step: Step) -> Option<bool> {
-        let model = self.model(step)?;
+    /// Whether a request may pass. Each lane is asked once: a ramp is one draw, not two.
+    fn door(&mut self, step: Step) -> bool {
+        let model = match self.model(step) {
+            Some(model) => model,
+            None => return false,
+        };
         if !self.need.met_by(&model.talent) {
             if !self.unfit.contains(&step) {
                 self.unfit.push(step);
                 self.pass(step, Passed::Unfit);
             }
-            return None;
+            return false;
         }
         if let Some((_, answer)) = self.asked.iter().find(|(lane, _)| *lane == model.lane) {
             return *answer;
@@ -237,13 +216,13 @@ impl<'a, D: Doors> Choice<'a, D> {
         answer
     }
 
-    fn ask(&mut self, step: Step, lane: usize, rules: &Rules) -> Option<bool> {
+    fn ask(&mut self, step: Step, lane: usize, rules: &Rules) -> bool {
         match self.doors.door(lane, rules) {
-            Door::Open => return Some(false),
+            Door::Open => return true,
             // a trial only as the first of a chain, so that it really happens
             Door::Permit if self.may_try(lane) && self.doors.take_permit(lane, rules) => {
                 self.permit = Some(lane);
-                return Some(true);
+                return true;
             }
             Door::Permit | Door::Ramping => {
                 self.last_resorts.push(step);
@@ -260,7 +239,7 @@ impl<'a, D: Doors> Choice<'a, D> {
                 self.pass(step, Passed::Open);
             }
         }
-        None
+        false
     }
 
     fn may_try(&mut self, lane: usize) -> bool {

@@ -90,7 +90,7 @@ impl Attempt {
             let waits = if waits_before(r, n) { now.saturating_add(BACKOFF_MS).saturating_add(draw(BACKOFF_MS)) } else { 0 };
             r.chain.counted = None;
             r.begun = n.saturating_add(1);
-            r.current = Some(Current { context, step, first: n == 0, started: now });
+            r.current = Some(Current { context, step, first: n == 0, started: now, first_token: None });
             Ok((waits, asks_usage))
         });
         match sent {

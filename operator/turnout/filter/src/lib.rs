@@ -22,6 +22,7 @@
 #[cfg(any(target_arch = "wasm32", lint))]
 mod abi;
 pub mod answer;
+pub mod arm;
 pub mod body;
 pub mod breaker;
 pub mod cell;
@@ -65,3 +66,4 @@ pub mod totals;
 pub mod usage;
 pub mod warm;
 pub mod watch;
+pub mod words;

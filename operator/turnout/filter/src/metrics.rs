@@ -14,6 +14,14 @@ pub enum Metric {
     AttemptMs,
     /// Milliseconds of an attempt to a stream's first content.
     FirstTokenMs,
+    /// Requests that were drawn for an arm of a rollout, by how the first attempt ended, or why there was none.
+    ArmRequests,
+    /// Milliseconds of those first attempts that became an answer, whole.
+    ArmMs,
+    /// Of streams among them to the first content.
+    ArmFirstTokenMs,
+    /// Sums over them, by what is added up: milliseconds, tokens, money, and squares of these.
+    ArmSums,
     /// Attempts given up for the next one, from `model` to `to`, by why.
     Fallbacks,
     /// Milliseconds spent in attempts that failed.
@@ -52,10 +60,16 @@ impl Metric {
     fn shape(self) -> (&'static str, MetricKind, &'static [&'static str]) {
         use MetricKind::{Counter, Gauge, Histogram};
         const USAGE: &[&str] = &["group", "model", "key"];
+        const ARM: &[&str] = &["group", "rollout", "arm"];
+        const ARM_RESULT: &[&str] = &["group", "rollout", "arm", "result"];
         match self {
             Metric::Attempts => ("turnout_attempts", Counter, &["group", "model", "arm", "attempt", "result"]),
             Metric::AttemptMs => ("turnout_attempt_milliseconds", Histogram, &["group", "model", "arm", "attempt"]),
             Metric::FirstTokenMs => ("turnout_first_token_milliseconds", Histogram, &["group", "model", "arm"]),
+            Metric::ArmRequests => ("turnout_arm_requests", Counter, ARM_RESULT),
+            Metric::ArmMs => ("turnout_arm_milliseconds", Histogram, ARM),
+            Metric::ArmFirstTokenMs => ("turnout_arm_first_token_milliseconds", Histogram, ARM),
+            Metric::ArmSums => ("turnout_arm_sums", Counter, &["group", "rollout", "arm", "of"]),
             Metric::Fallbacks => ("turnout_fallbacks", Counter, &["group", "model", "to", "reason"]),
             Metric::LostMs => ("turnout_lost_milliseconds", Counter, &["group", "model"]),
             Metric::Circuit => ("turnout_circuit", Gauge, &["group", "model"]),

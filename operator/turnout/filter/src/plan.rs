@@ -46,9 +46,10 @@ impl Front {
             return self.reply(&replies::too_large(limit, reserved));
         }
         let mut doors = Circuits::new(&table, self.started);
-        let chain = choose(&table, &wish, &body.need, group.attempts, &mut doors);
+        let chain = choose(&table, &wish, &self.key, &body.need, group.attempts, &mut doors);
         let mut request = self.request(body, index, group, chain);
         request.note_passed();
+        request.count_refused_arm();
         for (step, _) in request.chain.passed.iter().filter(|(_, why)| *why == Passed::Full) {
             let model = request.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
             count(Metric::Spilled, &[&group.name, model], 1);

@@ -1,6 +1,7 @@
 //! The state of one request, shared by its front and its attempts: same worker, same VM, found again by a number that
 //! travels in the request's filter state (upstream filters see the downstream request's).
 
+use crate::arm::Arm;
 use crate::cell::{Cell, Numbered};
 use crate::chain::{Chain, Step};
 use crate::cost::Usage;
@@ -85,6 +86,8 @@ pub struct Current {
     pub first: bool,
     /// When it began.
     pub started: u64,
+    /// Milliseconds to a stream's first content, once that is there.
+    pub first_token: Option<u64>,
 }
 
 /// A request as its contexts hold it.
@@ -183,13 +186,9 @@ impl Request {
         self.chain.steps.len().saturating_sub(1).saturating_add(usize::from(self.chain.alone)).saturating_add(over)
     }
 
-    /// The word for the arm that the first attempt was drawn for.
+    /// The word for the arm that it was drawn for.
     pub fn arm(&self) -> &'static str {
-        if self.chain.canary {
-            "canary"
-        } else {
-            "baseline"
-        }
+        self.chain.drawn.map_or(Arm::Baseline, |drawn| drawn.arm).word()
     }
 
     /// Whether the attempt has had all the time to answer that it may have at `now`, but for 5 ms and a twentieth: a loaded

@@ -35,6 +35,7 @@ impl Request {
         let arm = self.arm();
         count(Metric::Attempts, &[group, &name, arm, attempt, outcome.word()], 1);
         count(Metric::AttemptMs, &[group, &name, arm, attempt], ms);
+        self.count_arm(&current, outcome, ms);
         match outcome {
             Outcome::Ok | Outcome::ClientError => self.answered = true,
             Outcome::HungUp => {}

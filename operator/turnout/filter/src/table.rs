@@ -3,13 +3,15 @@
 //! Written by operator/turnout/xds/table.py; the two change together. A line that does not fit refuses the whole table,
 //! so that Envoy keeps the last good configuration: half a table would let a key do less, or more, than it may.
 
+use crate::arm::Canary;
 use crate::circuit::Rules;
 use crate::cost::Price;
-use crate::fit::{Features, Talent};
+use crate::fit::Talent;
+use crate::words::Words;
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "4";
+pub const VERSION: &str = "5";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -48,8 +50,6 @@ pub struct Model {
     pub name: String,
     /// Index in `Table::lanes`.
     pub lane: usize,
-    /// Percent of first attempts.
-    pub weight: u64,
     /// Whether it is used as a fallback.
     pub fallback: bool,
     /// Its circuit's rules in this group.
@@ -77,8 +77,10 @@ pub struct Group {
     pub attempts: usize,
     /// Streams are held until they are whole.
     pub complete: bool,
-    /// In chain order.
+    /// In chain order; the first is the primary.
     pub models: Vec<Model>,
+    /// The rollout under way.
+    pub canary: Option<Canary>,
 }
 
 /// What a key may do.
@@ -147,7 +149,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 4" });
+            return Err(Malformed { line: 1, why: "not a table of version 5" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
@@ -169,7 +171,7 @@ impl Table {
     }
 
     fn line(&mut self, text: &str, lanes: &mut HashMap<String, usize>) -> Result<(), &'static str> {
-        let mut words = Words(text.split('\t'));
+        let mut words = Words::of(text);
         match words.text()? {
             "lane" => {
                 let lane = words.lane()?;
@@ -192,6 +194,13 @@ impl Table {
                 }
                 group.models.push(words.model(lanes)?);
             }
+            "canary" => {
+                let group = self.groups.last_mut().ok_or("a canary before any group")?;
+                if words.text()? != group.name || group.canary.is_some() {
+                    return Err("a canary that does not follow its group, or a second one");
+                }
+                group.canary = Some(words.canary(group)?);
+            }
             "key" => {
                 let key = words.key()?;
                 if self.keys.insert(key.name.clone(), key).is_some() {
@@ -213,121 +222,10 @@ impl Table {
             if names.len() != group.models.len() {
                 return Err("a group with two models of one name");
             }
-            if group.models.iter().fold(0_u64, |sum, m| sum.saturating_add(m.weight)) != 100 {
-                return Err("a group whose weights are not 100 in all");
+            if group.models.is_empty() {
+                return Err("a group without models");
             }
         }
         Ok(())
     }
-}
-
-struct Words<'a>(std::str::Split<'a, char>);
-
-impl<'a> Words<'a> {
-    fn any(&mut self) -> Result<&'a str, &'static str> {
-        self.0.next().ok_or("too few words")
-    }
-
-    fn text(&mut self) -> Result<&'a str, &'static str> {
-        self.any().and_then(|w| if w.is_empty() { Err("an empty word") } else { Ok(w) })
-    }
-
-    fn number(&mut self) -> Result<u64, &'static str> {
-        self.any()?.parse().map_err(|_| "not a number")
-    }
-
-    fn flag(&mut self) -> Result<bool, &'static str> {
-        match self.text()? {
-            "0" => Ok(false),
-            "1" => Ok(true),
-            _ => Err("neither 0 nor 1"),
-        }
-    }
-
-    fn positive(&mut self) -> Result<u64, &'static str> {
-        self.number().and_then(|n| if n == 0 { Err("0 where there must be more") } else { Ok(n) })
-    }
-
-    fn list(&mut self) -> Result<Vec<String>, &'static str> {
-        Ok(self.any()?.split(',').filter(|w| !w.is_empty()).map(str::to_string).collect())
-    }
-
-    fn end(&mut self) -> Result<(), &'static str> {
-        self.0.next().map_or(Ok(()), |_| Err("too many words"))
-    }
-
-    fn lane(&mut self) -> Result<Lane, &'static str> {
-        let (id, cluster, authority) = (self.text()?.to_string(), self.text()?.to_string(), self.text()?.to_string());
-        let (prefix, header, credential) = (self.any()?.to_string(), self.any()?.to_string(), self.any()?.to_string());
-        if header.is_empty() != credential.is_empty() {
-            return Err("a header without a credential, or the other way round");
-        }
-        let credential = if header.is_empty() { None } else { Some((header, credential)) };
-        let upstream = self.text()?.to_string();
-        let capacity = Capacity { rpm: self.number()?, concurrent: self.number()? };
-        let warm_ms = self.number()?;
-        if crate::text::unescape(upstream.as_bytes()).is_none()
-            || upstream.bytes().any(|c| c < b' ')
-            || has_bare_quote(&upstream)
-        {
-            return Err("a model name that is not JSON");
-        }
-        Ok(Lane { id, cluster, authority, prefix, credential, upstream, capacity, warm_ms })
-    }
-
-    fn group(&mut self) -> Result<Group, &'static str> {
-        let name = self.text()?.to_string();
-        let (first_ms, request_ms, idle_ms) = (self.positive()?, self.positive()?, self.positive()?);
-        let total_ms = self.positive()?;
-        let attempts = match self.number()? {
-            n @ 1..=3 => n as usize,
-            _ => return Err("attempts that are not 1 to 3"),
-        };
-        let complete = match self.text()? {
-            "live" => false,
-            "complete" => true,
-            _ => return Err("a delivery that is neither live nor complete"),
-        };
-        Ok(Group { name, first_ms, request_ms, idle_ms, total_ms, attempts, complete, models: Vec::new() })
-    }
-
-    fn model(&mut self, lanes: &HashMap<String, usize>) -> Result<Model, &'static str> {
-        let name = self.text()?.to_string();
-        let lane = *lanes.get(self.text()?).ok_or("a model on an unknown lane")?;
-        let weight = self.number()?;
-        let fallback = self.flag()?;
-        let (failures, recovery_ms) = (self.positive()?, self.positive()?);
-        let (permits, ramp_ms) = (self.positive()?, self.number()?);
-        let rules = Rules { failures, recovery_ms, permits, ramp_ms };
-        let (input, cached, output) = (self.number()?, self.number()?, self.number()?);
-        let price = Price { input, cached, output };
-        Ok(Model { name, lane, weight, fallback, rules, price, talent: self.talent()? })
-    }
-
-    fn talent(&mut self) -> Result<Talent, &'static str> {
-        let window = self.number()?;
-        let mut features = Features::NONE;
-        for word in self.list()? {
-            let feature = if word == "*" { Features::ALL } else { Features::named(&word).ok_or("an unknown feature")? };
-            features = features.and(feature);
-        }
-        Ok(Talent { window, features })
-    }
-
-    fn key(&mut self) -> Result<Key, &'static str> {
-        let name = self.text()?.to_string();
-        let (scopes, groups) = (self.list()?, self.list()?);
-        let (rpm, tpm, spent) = (self.number()?, self.number()?, self.flag()?);
-        Ok(Key { name, tokens: Vec::new(), scopes, groups, rpm, tpm, spent })
-    }
-}
-
-/// Whether a quote stands in JSON text without a backslash before it.
-fn has_bare_quote(text: &str) -> bool {
-    let mut escaped = false;
-    text.bytes().any(|c| {
-        let bare = c == b'"' && !escaped;
-        escaped = c == b'\\' && !escaped;
-        bare
-    })
 }

@@ -5,17 +5,17 @@ use turnout_filter::entry::*;
 use turnout_filter::host::{fake, Buffer, Map};
 
 /// Two lanes on different endpoints, the second without a credential; a live, a complete and a lonely group.
-pub const TABLE: &str = "turnout\t4
+pub const TABLE: &str = "turnout\t5
 lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t0\t0
 lane\tlb\tcb\tb.example\t\t\t\tup-b\t0\t0\t0
 group\talone\t1000\t5000\t2000\t60000\t1\tlive
-model\talone\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+model\talone\ta\tla\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 group\tlive\t1000\t5000\t2000\t60000\t1\tlive
-model\tlive\ta\tla\t100\t1\t3\t1000\t2\t0\t1000000\t100000\t2000000\t0\t*
-model\tlive\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+model\tlive\ta\tla\t1\t3\t1000\t2\t0\t1000000\t100000\t2000000\t0\t*
+model\tlive\tb\tlb\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 group\twhole\t1000\t5000\t2000\t60000\t1\tcomplete
-model\twhole\ta\tla\t100\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
-model\twhole\tb\tlb\t0\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+model\twhole\ta\tla\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
+model\twhole\tb\tlb\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 key\tall\t*\t*\t60\t1000\t0
 token\tall\ttoken\t0
 key\tchat\tchat:create\tlive\t0\t0\t0

@@ -1,0 +1,106 @@
+"""How the rollouts of one namespace stand: as decided, as kept in their statuses, as published to routers. Pure.
+
+A rise is kept before it is published, so that a crash in between repeats nothing and skips nothing. A fall is published
+before it is kept: routers must not wait for a status.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from enum import Enum
+
+from turnout.api.canaryrollout_status import DecisionStatus
+from turnout.decide.canary.state import State
+from turnout.decide.evidence import Look
+from turnout.decide.ir import Router
+from turnout.decide.rollouts import States, advanced
+from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Verdict
+
+NEVER = State()
+
+
+class Change(Enum):
+    """What came of a look, or of a change of resources; a fall is news, too."""
+
+    FIGURES = 0
+    NEWS = 1
+    FALL = 2
+
+
+class Standing:
+    """By name of the rollout.
+
+    Attributes:
+        now: as decided last.
+    """
+
+    def __init__(self) -> None:
+        self.now: dict[str, State] = {}
+        self._kept: dict[str, State] = {}
+        self._published: Mapping[str, State] = {}
+
+    def meet(self, name: str, kept: State) -> None:
+        """A rollout that was not known, with what its status keeps."""
+        self.now[name] = self._kept[name] = kept
+
+    def forget(self, name: str) -> None:
+        """A rollout that is gone."""
+        del self.now[name], self._kept[name]
+
+    def advance(
+        self, snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None, now: datetime
+    ) -> Change:
+        """Decide. Arguments are those of decide.rollouts.advanced."""
+        before = self.now
+        after = advanced(replace(snapshot, rollout_states=before), verdicts, running, look, now=now)
+        self.now = {name: state for name, state in after.items() if name in before}  # others are gone meanwhile
+        pairs = [(before[name], state) for name, state in self.now.items()]
+        if any(old.weight > new.weight for old, new in pairs):
+            return Change.FALL
+        return Change.NEWS if any(_told(old) != _told(new) for old, new in pairs) else Change.FIGURES
+
+    @property
+    def publishable(self) -> States:
+        """What routers may be told: all but rises that are not kept."""
+        return {n: s if s.weight <= self._kept[n].weight else self._kept[n] for n, s in self.now.items()}
+
+    @property
+    def tellable(self) -> States:
+        """What statuses may tell: all but falls that routers were not told."""
+        told = {name: self._published.get(name, NEVER).weight for name in self.now}
+        return {name: s if s.weight >= told[name] else self._kept[name] for name, s in self.now.items()}
+
+    @property
+    def is_published(self) -> bool:
+        """Whether routers were told all that they may be."""
+        return self.is_all(self._published)
+
+    def is_all(self, states: States) -> bool:
+        """Whether these are all that routers may be told."""
+        return all(_wanted(s) == _wanted(states.get(n, NEVER)) for n, s in self.publishable.items())
+
+    def published(self, states: States) -> None:
+        """Routers were told these."""
+        self._published = dict(states)
+
+    def kept(self, name: str, state: State) -> tuple[DecisionStatus, ...]:
+        """A status says so now; the decisions that it had not said before, oldest first."""
+        if name not in self._kept:
+            return ()
+        before, self._kept[name] = self._kept[name], state
+        known = before.decisions[:1]
+        fresh: list[DecisionStatus] = []
+        for decision in state.decisions:
+            if (decision,) == known:
+                break
+            fresh.append(decision)
+        return tuple(reversed(fresh))
+
+
+def _told(state: State) -> object:
+    return state.phase, state.reason, state.step, state.weight, state.run, state.applied, state.decisions[:1]
+
+
+def _wanted(state: State) -> object:
+    return (state.weight, state.run) if state.weight else None

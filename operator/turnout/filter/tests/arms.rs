@@ -1,0 +1,114 @@
+//! What the two arms of a rollout count: first attempts only, each once, and what kept the drawn model from having one.
+
+mod common;
+use common::*;
+use turnout_filter::entry::proxy_on_delete;
+use turnout_filter::host::fake;
+
+/// The group `live` with a rollout of its second model, at such a weight.
+fn rolling(weight: u64) {
+    router();
+    let line = format!("canary\tlive\trun\tb\t{}\t0\ta\ngroup\twhole", weight);
+    assert_eq!(configure_front(&TABLE.replace("group\twhole", &line)), 1);
+}
+
+fn requests(arm: &str, result: &str) -> u64 {
+    counted(&["turnout_arm_requests;", "group=live", "rollout=run", &format!("arm={}", arm), &format!("result={}", result)])
+}
+
+fn sums(arm: &str, of: &str) -> u64 {
+    let name = format!("turnout_arm_sums;group=live;rollout=run;arm={};of={}", arm, of);
+    fake(|f| f.metrics.get(&name).map_or(0, |values| values.iter().sum()))
+}
+
+#[test]
+fn an_answer_counts_its_time_tokens_and_cost_and_their_squares() {
+    rolling(1); // one in ten thousand: the baseline's
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("ca"));
+    later(30);
+    answer(11, "200", JSON);
+    held(11, ANSWER, true);
+    finish(10);
+    assert_eq!((requests("baseline", "ok"), counted(&["turnout_arm_requests"])), (1, 1));
+    assert_eq!(counted(&["turnout_arm_milliseconds;", "arm=baseline"]), 30);
+    assert_eq!((sums("baseline", "ms"), sums("baseline", "ms_squared")), (30, 900));
+    // 6 fresh tokens at 1, 4 cached at 0.1, 5 of answer at 2 millionths of a dollar: 16.4, as 17 where it is squared
+    assert_eq!((sums("baseline", "priced"), sums("baseline", "nanousd")), (1, 16_400));
+    assert_eq!((sums("baseline", "tokens"), sums("baseline", "tokens_squared")), (15, 225));
+    assert_eq!((sums("baseline", "microusd_squared"), sums("baseline", "tokens_microusd")), (289, 255));
+}
+
+#[test]
+fn a_canary_that_fails_counts_once_and_the_fallback_counts_for_nobody() {
+    rolling(10_000);
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
+    answer(11, "500", &[]);
+    proxy_on_delete(11);
+    assert_eq!(attempt(12, &text).as_deref(), Some("ca"));
+    answer(12, "200", JSON);
+    held(12, ANSWER, true);
+    finish(10);
+    assert_eq!((requests("canary", "server_error"), counted(&["turnout_arm_requests"])), (1, 1));
+    assert_eq!(counted(&["turnout_arm_milliseconds"]) + counted(&["turnout_arm_sums"]), 0);
+    assert_eq!(counted(&["turnout_attempts;", "arm=canary", "attempt=fallback", "result=ok"]), 1);
+}
+
+#[test]
+fn a_canary_whose_circuit_is_open_counts_as_refused_and_the_primary_answers() {
+    rolling(10_000);
+    let text = body("live", false);
+    for n in 0..3 {
+        chat(10 + 10 * n, "all", &text);
+        attempt(11 + 10 * n, &text);
+        answer(11 + 10 * n, "500", &[]);
+        proxy_on_delete(11 + 10 * n);
+        proxy_on_delete(10 + 10 * n);
+    }
+    chat(50, "all", &text);
+    assert_eq!(attempt(51, &text).as_deref(), Some("ca"));
+    answer(51, "200", JSON);
+    held(51, ANSWER, true);
+    finish(50);
+    assert_eq!((requests("canary", "server_error"), requests("canary", "open")), (3, 1));
+    assert_eq!(counted(&["turnout_arm_requests;"]), 4);
+}
+
+#[test]
+fn a_stream_counts_its_first_content_and_its_end() {
+    rolling(10_000);
+    let text = body("live", true);
+    chat(10, "all", &text);
+    attempt(11, &text);
+    answer(11, "200", SSE);
+    later(20);
+    held(11, TOKEN, false);
+    later(50);
+    passing(11, DONE, true);
+    finish(10);
+    assert_eq!(requests("canary", "ok"), 1);
+    assert_eq!(counted(&["turnout_arm_first_token_milliseconds;"]), 20);
+    assert_eq!(counted(&["turnout_arm_milliseconds;"]), 70);
+    assert_eq!(sums("canary", "priced"), 0, "it has no price");
+}
+
+#[test]
+fn who_names_a_model_or_has_no_rollout_counts_for_no_arm() {
+    rolling(10_000);
+    for (n, model) in [(10, "a"), (20, "a|b"), (30, "alone")] {
+        let text = body(model, false);
+        chat(n, "all", &text);
+        assert_eq!(attempt(n + 1, &text).as_deref(), Some("ca"));
+        answer(n + 1, "200", JSON);
+        held(n + 1, ANSWER, true);
+        finish(n);
+    }
+    rolling(0);
+    let text = body("live", false);
+    chat(40, "all", &text);
+    assert_eq!(attempt(41, &text).as_deref(), Some("ca"));
+    assert_eq!(counted(&["turnout_arm_"]), 0);
+}

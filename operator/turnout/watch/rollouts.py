@@ -1,0 +1,102 @@
+"""The rollouts of one namespace: read from their statuses once, then decided here; and their decisions told."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from turnout.api.canaryrollout_status import Action, DecisionStatus
+from turnout.decide.canary.standing import Change, Standing
+from turnout.decide.canary.state import State
+from turnout.decide.evidence import Look
+from turnout.decide.ir import Router
+from turnout.decide.snapshot import Snapshot
+from turnout.decide.verdict import Verdict
+from turnout.errors import ConflictError, DeniedError, TurnoutError
+from turnout.infra.events import decision_event
+from turnout.infra.kinds import CANARY_ROLLOUT
+from turnout.infra.labels import Json
+from turnout.infra.rollout_status import restored
+from turnout.watch.context import Context, now
+
+log = logging.getLogger(__name__)
+
+TOLD_AGAIN = timedelta(minutes=10)
+"""Decisions so young are told again after a restart: the operator may have died before it sent their Event."""
+
+
+class Rollouts:
+    """Keeps them.
+
+    Attributes:
+        standing: how they stand.
+    """
+
+    def __init__(self, context: Context, namespace: str) -> None:
+        """The store must be complete."""
+        self.standing = Standing()
+        self._context, self._namespace = context, namespace
+        self._uids: dict[str, str] = {}
+        self._events: list[Json] = []
+        self.follow()
+
+    def follow(self) -> None:
+        """Take up rollouts that came or were made anew, let go of those that went."""
+        objects = self._context.store.objects(self._namespace, CANARY_ROLLOUT)
+        for name in [name for name, uid in self._uids.items() if _uid(objects.get(name)) != uid]:
+            self.standing.forget(name)
+            del self._uids[name]
+        for name, obj in objects.items():
+            if name not in self._uids:
+                self._meet(name, obj)
+
+    @property
+    def measuring(self) -> bool:
+        """Whether there is a rollout that looks at routers tell something of."""
+        return any(state.measuring for state in self.standing.now.values())
+
+    def advance(
+        self, snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None
+    ) -> Change:
+        """Decide."""
+        return self.standing.advance(snapshot, verdicts, running, look, now())
+
+    def kept(self, obj: Mapping[str, Any], state: State) -> None:
+        """A status says so now: what it says for the first time is told."""
+        name = obj["metadata"]["name"]
+        for decision in self.standing.kept(name, state):
+            self._tell(obj, decision)
+
+    async def send_events(self) -> None:
+        """Send the Events of what was decided. What cannot be sent now is sent later; what is denied is not."""
+        while self._events:
+            try:
+                await self._context.kube.create_event(self._events[0])
+            except ConflictError:
+                pass  # it is there already
+            except DeniedError as error:
+                log.warning("namespace %s: an Event was refused: %s", self._namespace, error)
+            except TurnoutError as error:
+                log.warning("namespace %s: Events are late: %s", self._namespace, error)
+                return
+            del self._events[0]
+
+    def _meet(self, name: str, obj: Json) -> None:
+        state = restored(obj.get("status") or {})
+        self._uids[name] = obj["metadata"]["uid"]
+        self.standing.meet(name, state)
+        young = [d for d in reversed(state.decisions) if now() - d.at < TOLD_AGAIN]
+        self._events += [decision_event(obj, decision) for decision in young]
+
+    def _tell(self, obj: Mapping[str, Any], decision: DecisionStatus) -> None:
+        name = obj["metadata"]["name"]
+        words = decision.model_dump(mode="json", by_alias=True, exclude_none=True)
+        level = logging.WARNING if decision.action is Action.ROLLBACK else logging.INFO
+        told = {"namespace": self._namespace, "rollout": name, **words}
+        log.log(level, "namespace %s: rollout %s: %s", self._namespace, name, decision.reason, extra={"decision": told})
+        self._context.metrics.decisions.labels(self._namespace, name, decision.action.value, decision.reason).inc()
+        self._events.append(decision_event(obj, decision))
+
+
+def _uid(obj: Json | None) -> str | None:
+    return obj["metadata"]["uid"] if obj else None

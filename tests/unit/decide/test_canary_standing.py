@@ -1,0 +1,78 @@
+"""In which order rises and falls are kept and published, and which decisions are told."""
+
+from datetime import UTC, datetime, timedelta
+
+from harness.manifests import group, model, rollout, snapshot
+from turnout.api.canaryrollout_status import RolloutPhase
+from turnout.decide.build import decide
+from turnout.decide.canary.standing import NEVER, Change, Standing
+from turnout.decide.canary.state import State
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+STEPS = [{"weight": 5, "hold": "1m"}, {"weight": 100}]
+MODELS = [model("old", "http://old/v1"), model("new", "http://new/v1")]
+
+
+def moved(standing: Standing, seconds: int = 0, **spec: object) -> Change:
+    """One turn of a rollout."""
+    document = rollout("r", modelGroup="assistant", model="new", steps=STEPS, **spec)
+    given = snapshot(group("assistant", *MODELS), document)
+    decision = decide(given, None, now=NOW)
+    return standing.advance(given, decision.verdicts, None, None, NOW + timedelta(seconds=seconds))
+
+
+def started() -> Standing:
+    """A rollout that wants its first step."""
+    standing = Standing()
+    standing.meet("r", State())
+    assert moved(standing) is Change.NEWS
+    assert moved(standing) is Change.NEWS
+    assert standing.now["r"].weight == 5
+    return standing
+
+
+def test_a_rise_is_kept_before_it_is_published() -> None:
+    """Until then routers are told nothing of it."""
+    standing = started()
+    assert standing.publishable["r"].weight == 0
+    assert standing.is_published
+    [decision] = standing.kept("r", standing.tellable["r"])
+    assert decision.weight == 5
+    assert standing.publishable["r"].weight == 5
+    assert not standing.is_published
+    standing.published(standing.publishable)
+    assert standing.is_published
+
+
+def test_a_fall_is_published_before_it_is_kept() -> None:
+    """And told once, with all decisions since the last that was kept."""
+    standing = started()
+    standing.kept("r", standing.now["r"])
+    standing.published(standing.publishable)
+    assert moved(standing, abort=True) is Change.FALL
+    assert standing.publishable["r"].weight == 0
+    assert standing.tellable["r"].weight == 5
+    assert standing.kept("r", standing.tellable["r"]) == ()
+    standing.published(standing.publishable)
+    told = standing.tellable["r"]
+    assert (told.weight, told.phase) == (0, RolloutPhase.ABORTED)
+    assert [d.reason for d in standing.kept("r", told)] == ["Abort"]
+    assert standing.kept("r", told) == ()
+
+
+def test_a_fall_of_what_was_never_kept_is_nothing_for_routers() -> None:
+    """They were not told of the rise."""
+    standing = started()
+    assert moved(standing, abort=True) is Change.FALL
+    assert standing.is_published
+    assert [d.action.value for d in standing.kept("r", standing.tellable["r"])] == ["Start", "Abort"]
+
+
+def test_figures_alone_are_no_news_and_what_is_gone_stays_so() -> None:
+    """A decision that was under way when its rollout was deleted changes nothing."""
+    standing = started()
+    assert moved(standing, 1) is Change.FIGURES
+    standing.forget("r")
+    moved(standing, 2)
+    assert standing.now == {}
+    assert standing.kept("r", NEVER) == ()
