@@ -8,7 +8,10 @@ import yaml
 from harness.control_plane import API, ControlPlane
 
 Object = dict[str, Any]
-PREFIXES = {"deployments": "/apis/apps/v1", "scopedkeys": "/apis/turnout.dev/v1alpha1"}
+PREFIXES = {
+    "deployments": "/apis/apps/v1",
+    **dict.fromkeys(("scopedkeys", "canaryrollouts"), "/apis/turnout.dev/v1alpha1"),
+}
 
 
 class Admin:
@@ -29,6 +32,14 @@ class Admin:
         """The object, or None."""
         answer = await self._http.get(self._path(where))
         return None if answer.status_code == 404 else answer.raise_for_status().json()
+
+    async def named(self, plural: str, fields: str) -> list[Object]:
+        """Objects by a field selector."""
+        answer = await self._http.get(
+            f"/api/v1/namespaces/{self._namespace}/{plural}", params={"fieldSelector": fields}
+        )
+        found: list[Object] = answer.raise_for_status().json()["items"]
+        return found
 
     async def create(self, where: str, obj: Object) -> None:
         """Make it."""

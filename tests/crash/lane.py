@@ -45,6 +45,8 @@ class Lane:
         tokens: those that there were until the disturbance.
     """
 
+    last_secret = COPY
+
     def __init__(self, api: ApiServer, nursery: Nursery, folder: Path, number: int) -> None:
         self.namespace = f"crash-{number}"
         self.refused: list[str] = []
@@ -76,7 +78,7 @@ class Lane:
         await self.until(lambda: self.admin.find(f"secrets/{ROUTER}"), "files for routers")
         self.routers = [RouterPod(self.admin, self._folder, address) for address in self._addresses]
         await asyncio.gather(*(router.start() for router in self.routers))
-        await self.until(lambda: self.admin.find(f"secrets/{COPY}"), "the key's Secrets")
+        await self.until(lambda: self.admin.find(f"secrets/{self.last_secret}"), "the key's Secrets")
         for program in self.programs.values():
             await program.create()
         self._watcher = asyncio.create_task(self._watch())
@@ -279,14 +281,17 @@ class Lane:
                 if answers - {200} and token in await self.held() and self._watching:
                     self.refused.append(f"{sorted(answers)} after {len(self.writes)} writes")
 
+    def documents(self) -> list[Manifest]:
+        """What users wrote."""
+        return [group("assistant", model("a", "http://a.invalid/v1")), scoped_key()]
+
     def _install(self, overlay: str) -> None:
         api, space = self._api, self.namespace
         api.make_namespace(space)
         api.kubectl("create", "serviceaccount", "default", "-n", space)
         (self._folder / "kustomization.yaml").write_text(overlay)
         api.kubectl("apply", "-k", str(self._folder))
-        documents = [group("assistant", model("a", "http://a.invalid/v1")), scoped_key()]
-        api.apply(*({**d, "metadata": {"name": d["metadata"]["name"]}} for d in documents), namespace=space)
+        api.apply(*({**d, "metadata": {"name": d["metadata"]["name"]}} for d in self.documents()), namespace=space)
         token = api.kubectl("create", "token", "turnout-operator", "-n", space, "--duration=8h")
         user = {"name": "u", "user": {"token": token}}
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}

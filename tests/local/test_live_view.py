@@ -90,6 +90,24 @@ def test_it_shows_what_happens_and_obeys_keys(laptop, terminal: Terminal) -> Non
     assert laptop.envoys() == []
 
 
+def test_it_shows_how_a_rollout_goes(laptop, terminal: Terminal) -> None:
+    """Where it is, what was counted for both arms, and each gate with its bounds."""
+    terminal.shows("quit")
+    steps = "[{weight: 50, hold: 1h}, {weight: 100}]"
+    laptop.write(
+        "rollout.yaml",
+        "apiVersion: turnout.dev/v1alpha1\nkind: CanaryRollout\nmetadata: {name: to-second}\n"
+        f"spec: {{modelGroup: assistant, model: second, steps: {steps}}}\n",
+    )
+    terminal.shows("step 1 of 2, 50 % wanted")
+    for _ in range(12):
+        laptop.ask()
+    terminal.shows("% seen (")
+    terminal.shows("ErrorRate")
+    terminal.press("q")
+    assert terminal.process.wait(10) == 0
+
+
 def test_it_shows_mistakes(laptop, terminal: Terminal) -> None:
     """A broken edit is a red line and a count that stays until it is mended."""
     terminal.shows("quit")

@@ -42,6 +42,7 @@ def outage(value: str) -> Outage:
 @click.option("--api-key", envvar="FAKE_PROVIDER_API_KEY", help="Credential that it asks for; by default none.")
 @click.option("--model", "models", multiple=True, help="A model that it knows; repeatable. By default it knows all.")
 @click.option("--latency", type=duration, default="50ms", show_default=True, help="Wait before any answer.")
+@click.option("--jitter", type=click.FloatRange(0, 3), default=0, help="How unlike latencies are: 0.5 is lifelike.")
 @click.option("--first-token", type=duration, default="0s", show_default=True, help="More wait before the first token.")
 @click.option("--chunk-delay", type=duration, default="20ms", show_default=True, help="Wait between tokens.")
 @click.option("--error-rate", type=share, default="0", show_default=True, help="Share of requests that fail: 0.05, 5%.")

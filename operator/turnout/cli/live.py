@@ -14,6 +14,7 @@ from rich.text import Text
 
 from turnout.api.modelgroup_status import CircuitState
 from turnout.cli.keyboard import Keyboard
+from turnout.cli.rollout_view import rollout_table
 from turnout.cli.show import TIME, hints, log_to
 from turnout.decide.ir import Member
 from turnout.local.figures import GroupRow, ModelRow
@@ -62,11 +63,15 @@ class LiveView:
 
     def _picture(self, session: Session) -> RenderableType:
         tables = [_table(row) for row in session.rows]
+        tables += [rollout_table(rollout, state) for rollout, state in session.rollouts]
         log = [Text.assemble((time, "dim"), " ", line) for time, line in self._lines]
         mistakes = len(session.mistakes)
         if mistakes:
             log.append(Text(f"{mistakes} mistake{'s' * (mistakes > 1)} in {session.options.folder}", "red"))
-        return Group(_keys(session), *tables, *log)  # keys first: what does not fit is cut off at the end
+        keys = _keys(session)
+        if session.options.speed > 1:
+            keys.append(f"  a make-believe: time passes {session.options.speed:g} times as fast for rollouts", "yellow")
+        return Group(keys, *tables, *log)  # keys first: what does not fit is cut off at the end
 
 
 def fake_members(session: Session) -> list[Member]:

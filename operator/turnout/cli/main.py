@@ -21,6 +21,7 @@ class Entry:
 COMMANDS = {
     "run": Entry("turnout.cli.run", "Serve a directory of manifests on this machine, without a cluster."),
     "check": Entry("turnout.cli.check", "Find the mistakes in a directory of manifests."),
+    "adopt": Entry("turnout.cli.adopt", "Print the edit of a group that makes a canary its primary."),
     "keys": Entry("turnout.cli.keys", "List, rotate and revoke keys, in a directory or in a cluster."),
     "compile": Entry("turnout.cli.compile", "Write the Envoy files for a directory of manifests."),
     "crds": Entry("turnout.cli.crds", "Print the CustomResourceDefinitions."),

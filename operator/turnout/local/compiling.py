@@ -8,6 +8,7 @@ from turnout.api.problems import KINDS
 from turnout.apply import keyring
 from turnout.decide.ir import Router
 from turnout.decide.quarantine import Quarantine
+from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.usage import Ledger
 from turnout.local.directory import Generations, snapshot
@@ -16,6 +17,7 @@ from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import Place
 
 NOT_USED = Ledger()
+NONE_RAN: States = {}
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,18 @@ def compile_manifests(
     now: datetime,
     quarantine: Quarantine | None = None,
     ledger: Ledger = NOT_USED,
+    rollout_states: States = NONE_RAN,
 ) -> Result:
     """Decide and render a namespace; issue and drop tokens until nothing is left to. now: aware UTC; ledger: what keys
-    have used.
+    have used; rollout_states: how rollouts stand.
 
     A Secret with a variable that is not set is as good as missing: no provider shall be sent a placeholder.
     quarantine: groups that Envoy refused before; those that have changed since are let go.
     """
     chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
-        state = replace(snapshot(chosen, namespace, issued=issued, generations=generations), ledger=ledger)
+        state = snapshot(chosen, namespace, issued=issued, generations=generations)
+        state = replace(state, ledger=ledger, rollout_states=rollout_states)
         compiled = compile_namespace(state, previous, now=now, place=place)
         if quarantine is not None:
             quarantine.review(compiled.decision.router)

@@ -5,20 +5,24 @@ cluster and one Envoy in place of pods.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
+from turnout.api import CanaryRollout
 from turnout.api.problems import KINDS
 from turnout.apply.keyring import Keyring
 from turnout.decide.build import Decision
+from turnout.decide.canary.state import State
+from turnout.decide.evidence import Look
 from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
 from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
+from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.usage import Ledger
 from turnout.errors import ScrapeError, UsageError
@@ -27,11 +31,13 @@ from turnout.infra.redaction import secrets_of
 from turnout.infra.status import Moment
 from turnout.local import files
 from turnout.local.checks import findings, objects
+from turnout.local.clock import Clock
 from turnout.local.compiling import compile_manifests
 from turnout.local.documents import Mistake
 from turnout.local.envoy import Envoy
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest
+from turnout.local.rollouts import Rollouts
 from turnout.local.rotator import due_at, moved
 from turnout.local.statuses import write_statuses
 from turnout.observe.scrape import read_config
@@ -59,11 +65,14 @@ class Settings:
 class Engine:
     """Keeps one Envoy as the manifests say."""
 
-    def __init__(self, settings: Settings, home: Home, envoy: Envoy, http: httpx.AsyncClient) -> None:
+    def __init__(self, settings: Settings, home: Home, envoy: Envoy, http: httpx.AsyncClient, clock: Clock) -> None:
+        """clock: that of rollouts."""
         self._settings = settings
         self._home = home
         self._envoy = envoy
         self._http = http
+        self._rollouts = Rollouts(home, clock)
+        self._states: States = {}
         self._issued: Keyring = home.issued()
         self._ledger = home.ledger()
         self._published: Files | None = None
@@ -93,6 +102,8 @@ class Engine:
         generations = {
             (m.kind, m.name): self._home.generation(m.kind, m.name, m.spec) for m in self._manifests if m.kind in KINDS
         }
+        self._rollouts.follow(m.name for m in self._manifests if m.kind == "CanaryRollout")
+        self._states = self._rollouts.publishable
         result = compile_manifests(
             self._manifests,
             self._settings.namespace,
@@ -103,6 +114,7 @@ class Engine:
             now=datetime.now(UTC),
             quarantine=self._quarantine,
             ledger=self._ledger,
+            rollout_states=self._states,
         )
         self._keep(result.issued)
         self._state = result.state
@@ -123,6 +135,7 @@ class Engine:
 
     def adopt(self, compiled: Compiled) -> None:
         """Take note of a decision that changes nothing for Envoy."""
+        self._rollouts.published(self._states)
         self._decision = compiled.decision
         self._progress = Programmed(compiled.files.version, 1, 1)
         self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
@@ -147,6 +160,7 @@ class Engine:
                 files.swap(self._folder, before.version, before.data)
             return self._progress
         self._published, self._previous = compiled.files, compiled.decision.router
+        self._rollouts.published(self._states)
         self._home.save_last_good(compiled.decision.router)
         self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
         return self._progress
@@ -165,18 +179,31 @@ class Engine:
         self._due_at = due_at(self._decision, datetime.now(UTC))
         return bool(changed)
 
+    @property
+    def rollouts(self) -> Sequence[tuple[CanaryRollout, State]]:
+        """Each with how it stands, as its status tells it."""
+        states, decision = self._rollouts.tellable, self._decision
+        return [(r, states.get(n, old)) for n, (r, old) in sorted(decision.rollouts.items())] if decision else []
+
+    def judge(self, look: Look | None) -> bool:
+        """Take rollouts on, by what Envoy counted; whether something of them changed that is no figure."""
+        if self._decision is None or not self._state.rollouts:
+            return False
+        running = self._previous if self._progress.done else None
+        return self._rollouts.advance(self._state, self._decision, running, look)
+
     def counted(self, ledger: Ledger) -> None:
         """Keys have used that much."""
         self._ledger = ledger
 
     def due(self) -> bool:
-        """Whether a key is to be looked at by now: it has died, is in motion, is due to rotate, or its budget is used
-        up or there is a new one.
+        """Whether it is time to compile again: a key has died, is in motion, is due to rotate, its budget is used up or
+        there is a new one, or a rollout has another weight.
         """
         now = datetime.now(UTC)
         ledger, keys = self._ledger.at(now), self._decision.keys if self._decision else ()
         spent = any(is_spent(state.key, ledger.of(state.name)) != state.spent for state in keys)
-        return spent or (self._due_at is not None and self._due_at <= now)
+        return spent or self._rollouts.waits or (self._due_at is not None and self._due_at <= now)
 
     def _keep(self, issued: Keyring) -> None:
         if issued != self._issued:
@@ -188,8 +215,12 @@ class Engine:
         self._home.save_ledger(self._ledger)
         if self._decision is not None:
             refused, url = self._quarantine.reasons, self._settings.url
-            moment = Moment(self._decision, self._progress, refused, seen, url, datetime.now(UTC))
+            states = dict(self._rollouts.tellable)
+            stand = {name: (rollout, states.get(name, old)) for name, (rollout, old) in self._decision.rollouts.items()}
+            decision = replace(self._decision, rollouts=stand)
+            moment = Moment(decision, self._progress, refused, seen, url, datetime.now(UTC))
             write_statuses(self._home, self._settings.namespace, moment, self._manifests)
+            self._rollouts.kept(states)
 
     @property
     def _folder(self) -> Path:

@@ -5,15 +5,18 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from turnout.api import CanaryRollout
+from turnout.decide.canary.state import State
 from turnout.decide.ir import Router
 from turnout.errors import UsageError
 from turnout.local.checks import reference_mistakes
+from turnout.local.clock import Clock
 from turnout.local.directory import Directory, choose_namespace
 from turnout.local.documents import Mistake
 from turnout.local.edits import edits
@@ -47,6 +50,8 @@ class Options:
     envoy: Path | None = None
     fake_providers: bool = False
     access_log: bool = False
+    speed: float = 1
+    """How fast time passes for rollouts."""
 
 
 class Display(Protocol):
@@ -84,8 +89,10 @@ class Session:
         folder = self.home.path.resolve()
         place = Place(str(self.home.save_filter()), str(folder / "xds"), ca_bundle())
         self._envoy = Envoy(binary, folder, place, options.listen, access_log=options.access_log)
-        self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http)
-        self._watcher = Watcher(self._http, self._envoy.url, self._engine.write_statuses, self.home.ledger())
+        clock = Clock(options.speed)
+        self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http, clock)
+        written = self._engine.write_statuses
+        self._watcher = Watcher(self._http, self._envoy.url, written, self.home.ledger(), clock)
         self._busy = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._impatient = asyncio.Event()
@@ -104,6 +111,11 @@ class Session:
     def rows(self) -> list[GroupRow]:
         """What was seen last."""
         return self._watcher.rows
+
+    @property
+    def rollouts(self) -> Sequence[tuple[CanaryRollout, State]]:
+        """Each with how it stands."""
+        return self._engine.rollouts
 
     async def run(self, display: Display) -> None:
         """Serve until told to stop. Raises UsageError if Envoy cannot serve, or ends."""
@@ -151,6 +163,8 @@ class Session:
         self._tell_mistakes(self._found, compiled)
         await self._watcher.look(self.router)
         display.ready(self)
+        if self.options.speed > 1:
+            log.warning("a make-believe: time passes %g times as fast for rollouts", self.options.speed)
         if self.options.access_log:
             log.info("requests are logged in %s", self._envoy.access_log_file)
         if self.router.keys:
@@ -185,6 +199,7 @@ class Session:
                     break
             if not await self._engine.rotate(self._watcher.uses):
                 break
+        self._engine.judge(None)
         if self._engine.version != before:
             took, router = asyncio.get_running_loop().time() - start, self.router
             keys = len({key.name for key in router.keys})
@@ -233,6 +248,8 @@ class Session:
         while True:
             await self._watcher.look(self.router)
             self._engine.counted(self._watcher.ledger)
+            if self._engine.judge(self._watcher.arms):
+                self._write_statuses()
             if self._engine.due():
                 await self._take_up()
             await asyncio.sleep(LOOK_S)

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 
 import httpx
 
+from turnout.decide.evidence import Look
 from turnout.decide.facts import Uses
 from turnout.decide.ir import Router
 from turnout.decide.usage import Ledger
 from turnout.errors import ScrapeError
 from turnout.infra.observation import LaneState, Observation, Refusal
+from turnout.infra.pods import RouterPod
+from turnout.local.clock import Clock
 from turnout.local.figures import Figures, GroupRow
+from turnout.observe.arms import ArmBook
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import read_lanes, read_metrics
 from turnout.observe.spending import spending
@@ -29,12 +33,17 @@ SUMMARY_S = 10.0
 
 
 class Watcher:
-    """Looks at one Envoy. rows, uses and ledger are what it saw last."""
+    """Looks at one Envoy. rows, uses, ledger and arms are what it saw last."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, write_statuses: Callable[[Observation], None], ledger: Ledger
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        write_statuses: Callable[[Observation], None],
+        ledger: Ledger,
+        clock: Clock,
     ) -> None:
-        """url: the status listener; ledger: what keys had used before this Envoy began."""
+        """url: the status listener; ledger: what keys had used before this Envoy began; clock: that of rollouts."""
         self.ledger = ledger.of_routers(frozenset())
         self._http = http
         self._url = url
@@ -42,12 +51,16 @@ class Watcher:
         self._figures = Figures()
         self._sampler = Sampler()
         self._book = UseBook()
+        self._arms, self._clock = ArmBook(), clock
+        # Counters begin at zero with each Envoy, so each is another one.
+        self._envoy = RouterPod("", "envoy", "127.0.0.1", f"envoy/{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
         self._lanes: tuple[LaneState, ...] = ()
         self._written_at = 0.0
         self._said: dict[str, GroupRow] = {}
         self._said_at = 0.0
         self.rows: list[GroupRow] = []
         self.uses = Uses()
+        self.arms: Look | None = None
 
     async def look(self, router: Router) -> None:
         """Look once. An Envoy that does not answer is looked at again the next time."""
@@ -58,7 +71,10 @@ class Watcher:
         except ScrapeError as error:
             log.debug("%s", error)
             self.uses = self._book.uses(["envoy"], began)
+            self.arms = self._arms.look((self._envoy,), self._clock.now())
             return
+        self._arms.add(self._envoy.life, samples)
+        self.arms = self._arms.look((self._envoy,), self._clock.now())
         self._figures.add(samples, now)
         self._sampler.add("envoy", samples, now)
         self._book.add("envoy", samples, began)

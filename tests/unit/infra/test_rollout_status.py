@@ -111,6 +111,10 @@ def test_figures_alone_are_not_written_at_once() -> None:
     before = status()
     play.serve(answers(30), answers(600))
     play.look()
+    assert presses(before, status()), "the first evidence of a step"
+    before = status()
+    play.serve(answers(30), answers(600))
+    play.look()
     assert status() != before
     assert not presses(before, status())
     play.spec["paused"] = True

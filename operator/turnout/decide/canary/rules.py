@@ -140,6 +140,8 @@ def _stepped(turn: Turn, state: State) -> State | None:
         name = "bake" if last else "hold"
         message = f"Step {state.step} runs at {state.weight} % until its {name} of {format_duration(hold)} is over."
         return state.told(RolloutPhase.PROGRESSING, "Baking" if last else "Measuring", message)
+    if not state.ledger.open and turn.now - state.since < FRESH:
+        return state.told(RolloutPhase.PROGRESSING, "Measuring", "The routers were not looked at yet in this step.")
     if lacking := _lacking(turn, state):
         return _waiting(turn, state, *lacking)
     if not last:

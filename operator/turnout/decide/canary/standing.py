@@ -99,7 +99,9 @@ class Standing:
 
 
 def _told(state: State) -> object:
-    return state.phase, state.reason, state.step, state.weight, state.run, state.applied, state.decisions[:1]
+    book = state.ledger
+    measured = book.canary.drawn + book.baseline.drawn > 0
+    return state.phase, state.reason, state.step, state.weight, state.run, state.applied, measured, state.decisions[:1]
 
 
 def _wanted(state: State) -> object:

@@ -39,13 +39,17 @@ class Pace:
     gap: float
 
 
-async def fail(request: web.Request, fault: Fault, raw: Raw | None, *, latency: float) -> web.StreamResponse | None:
-    """Wait the latency and do what the fault does before any answer is made. None: go on and answer."""
+async def fail(
+    request: web.Request, fault: Fault, raw: Raw | None, *, latency: float, late: float
+) -> web.StreamResponse | None:
+    """Wait the latency, `late` times as long, and do what the fault does before any answer is made. None: go on and
+    answer.
+    """
     if fault.kind in (Kind.DROP, Kind.RESET):
         raise Broken(_close(request, web.Response(), reset=fault.kind is Kind.RESET))
     if fault.kind is Kind.HANG:
         await asyncio.sleep(FOREVER)
-    await asyncio.sleep((fault.seconds or 0.0) if fault.kind is Kind.SLOW else latency)
+    await asyncio.sleep(late * ((fault.seconds or 0.0) if fault.kind is Kind.SLOW else latency))
     if fault.kind is Kind.STATUS:
         headers = {} if fault.seconds is None else {"Retry-After": f"{fault.seconds:g}"}
         document = answers.error(fault.status, f"This fake provider was told to answer {fault.status}.")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import random
 import secrets
 import ssl
@@ -38,6 +39,8 @@ class Options:
         api_key: the credential that requests must bear; None = any, or none.
         models: names that it knows; empty = all.
         latency: before any answer's headers.
+        jitter: standard deviation of the logarithm of what latency is multiplied by: with 0.5 one in twenty takes more
+            than 2.3 times as long. 0: always the same.
         first_token: further wait before the first content.
         chunk_delay: between pieces.
         error_rate: share of requests, 0 to 1, that are answered with error_status.
@@ -50,6 +53,7 @@ class Options:
     api_key: SecretStr | None = None
     models: tuple[str, ...] = ()
     latency: float = 0.05
+    jitter: float = 0.0
     first_token: float = 0.0
     chunk_delay: float = 0.02
     error_rate: float = 0.0
@@ -116,7 +120,8 @@ class FakeProvider:
             try:
                 response: web.StreamResponse | None = self._refusal(request, document)
                 if response is None:
-                    response = await fail(request, fault, self.control.raw, latency=self.options.latency)
+                    latency, late = self.options.latency, self._late()
+                    response = await fail(request, fault, self.control.raw, latency=latency, late=late)
                 if response is None:
                     response = await handler(request, document or {}, fault)
                 seen.outcome = "answered"
@@ -131,6 +136,10 @@ class FakeProvider:
             return response
 
         return handle
+
+    def _late(self) -> float:
+        jitter = self.options.jitter
+        return math.exp(self.control.chance.gauss(0, jitter)) if jitter else 1.0
 
     def _note(self, request: web.Request, body: bytes, fault: Fault) -> tuple[Seen, dict[str, Any] | None]:
         document = None

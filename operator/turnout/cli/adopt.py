@@ -1,0 +1,76 @@
+"""`turnout adopt`: print the edit of a ModelGroup that makes a rollout's canary its primary. Nothing is changed."""
+
+import asyncio
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from turnout.decide.canary.adoption import adopted
+from turnout.errors import UsageError
+
+Json = dict[str, Any]
+
+
+@click.command("adopt")
+@click.argument("name", metavar="ROLLOUT")
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@click.option("-n", "--namespace", help="In the cluster; default: that of kubectl's context.")
+@click.option("--context", help="Of kubectl's configuration; default: the current one.")
+def command(*, name: str, folder: Path | None, namespace: str | None, context: str | None) -> None:
+    r"""Print the patch of the ModelGroup that names the canary of ROLLOUT first, which makes its promotion permanent.
+
+    Of the manifests in DIR, or without DIR of those in a cluster. Write it into your manifests, or apply it:
+
+    \b
+      kubectl patch modelgroup GROUP --type merge --patch "$(turnout adopt ROLLOUT)"
+    """
+    rollouts, groups = _folder(folder) if folder else asyncio.run(_cluster(namespace, context))
+    rollout = _found("CanaryRollout", name, rollouts)
+    group = _found("ModelGroup", rollout["spec"]["modelGroup"], groups)
+    models, canary = group["spec"]["models"], rollout["spec"]["model"]
+    if models[0]["name"] == canary:
+        click.echo(f"'{canary}' is the primary of ModelGroup '{group['metadata']['name']}' already", err=True)
+        return
+    try:
+        patch = {"spec": {"models": adopted(models, canary)}}
+    except KeyError:
+        raise UsageError(f"ModelGroup '{group['metadata']['name']}' has no model '{canary}'") from None
+    phase = (rollout.get("status") or {}).get("phase") or "not under way"
+    if phase != "Promoted":
+        click.echo(f"careful: CanaryRollout '{name}' is {phase}, not Promoted", err=True)
+    click.echo(yaml.safe_dump(patch, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+def _found(kind: str, name: str, objects: list[Json]) -> Json:
+    names = [obj["metadata"]["name"] for obj in objects]
+    if name in names:
+        return objects[names.index(name)]
+    close = get_close_matches(name, names, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else f"there is {', '.join(sorted(names)) or 'none'}"
+    raise UsageError(f"{kind} '{name}' does not exist; {hint}")
+
+
+def _folder(folder: Path) -> tuple[list[Json], list[Json]]:
+    from turnout.local.directory import Directory
+    from turnout.local.home import FOLDER, Home
+
+    home, found = Home(folder / FOLDER), Directory(folder, os.environ).load().manifests
+    kinds: dict[str, list[Json]] = {"CanaryRollout": [], "ModelGroup": []}
+    for one in found:
+        if one.kind in kinds:
+            status = home.object(one.kind, one.name).get("status")
+            kinds[one.kind].append({"metadata": {"name": one.name}, "spec": one.spec, "status": status})
+    return kinds["CanaryRollout"], kinds["ModelGroup"]
+
+
+async def _cluster(namespace: str | None, context: str | None) -> tuple[list[Json], list[Json]]:
+    from turnout.apply.kube import connect_user  # late: it takes 0.3 s to import
+    from turnout.infra.kinds import CANARY_ROLLOUT, MODEL_GROUP
+
+    kube, current = connect_user(context)
+    found = [await kube.list_all(kind, namespace or current) for kind in (CANARY_ROLLOUT, MODEL_GROUP)]
+    return found[0].items, found[1].items

@@ -1,0 +1,117 @@
+"""`turnout run`: rollouts by the same engine, from files, without a cluster; and a day of one in seconds."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.router import eventually
+
+ROLLOUT = """\
+apiVersion: turnout.dev/v1alpha1
+kind: CanaryRollout
+metadata: {name: to-second}
+spec:
+  modelGroup: assistant
+  model: second
+  steps: [{weight: 20, hold: %(hold)s}, {weight: 60, hold: %(hold)s}, {weight: 100}]
+  gates: {errorRate: {maxIncrease: "0.05"}, minRequests: 10}
+  %(more)s
+"""
+
+
+def write(laptop, hold: str = "2s", more: str = "") -> None:
+    """Write the rollout."""
+    laptop.write("rollout.yaml", ROLLOUT % {"hold": hold, "more": more})
+
+
+def status(laptop) -> dict[str, Any]:
+    """Its status."""
+    file = laptop.home / "status" / "canaryrollouts" / "to-second.yaml"
+    return dict(yaml.safe_load(file.read_text())["status"]) if file.exists() else {"phase": ""}
+
+
+def phase(laptop) -> tuple[str, int]:
+    """Its phase and weight."""
+    found = status(laptop)
+    return found["phase"], found.get("weight", {}).get("desired", 0)
+
+
+@pytest.fixture
+def calls(laptop) -> Iterator[list[str]]:
+    """A program that calls without pause once the laptop serves; which models answered."""
+    answered: list[str] = []
+    over = threading.Event()
+
+    def call() -> None:
+        while not over.is_set():
+            try:
+                answered.append(laptop.ask()[1])
+            except Exception as error:  # noqa: BLE001  whatever it is, it is a failed call
+                answered.append(f"{type(error).__name__}: {error}")
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+
+    def start() -> list[str]:
+        for thread in threads:
+            thread.start()
+        return answered
+
+    yield start  # type: ignore[misc]
+    over.set()
+    for thread in threads:
+        if thread.ident:
+            thread.join()
+
+
+def test_a_good_canary_is_promoted_and_adopted(laptop, calls) -> None:
+    """By editing the group's file."""
+    write(laptop)
+    laptop.start()
+    answered = calls()
+    eventually(lambda: phase(laptop) == ("Promoted", 100), within=60)
+    assert set(answered) == {"first", "second"}
+    laptop.said("to-second: Promote")
+    actions = [d["action"] for d in reversed(status(laptop)["decisions"]) if d["action"] != "Hold"]
+    assert actions == ["Start", "Advance", "Advance", "Promote"]
+
+
+def test_a_bad_canary_goes_back_and_stays_back_over_a_restart(laptop, calls) -> None:
+    """No call fails, and the same spec is not tried again."""
+    write(laptop, hold="1h")
+    laptop.start()
+    laptop.tell("second", "500")
+    answered = calls()
+    eventually(lambda: phase(laptop) == ("RolledBack", 0), within=60)
+    assert set(answered) == {"first"}
+    laptop.said("to-second: Rollback")
+    assert laptop.stop() == 0
+    laptop.start()
+    assert phase(laptop) == ("RolledBack", 0)
+
+
+def test_a_restart_goes_on_where_it_was(laptop, calls) -> None:
+    """Neither a step again nor one left out."""
+    write(laptop, hold="1h")
+    laptop.start()
+    calls()
+    eventually(lambda: "observed" in status(laptop).get("weight", {}), within=30)
+    before = status(laptop)
+    assert laptop.stop() == 0
+    laptop.start()
+    eventually(lambda: status(laptop)["weight"].get("applied") == 20, within=30)
+    after = status(laptop)
+    assert (after["step"], after["memory"]["run"]) == (1, before["memory"]["run"])
+    assert [d["action"] for d in after["decisions"]] == ["Start"]
+
+
+def test_a_day_passes_in_seconds_with_fake_providers(laptop, calls) -> None:
+    """Marked as such; never with real ones."""
+    write(laptop, hold="12h")
+    assert laptop.spawn("--speed", "3600").wait(20) == 2
+    laptop.start("--speed", "7200", "--fake-providers")
+    calls()
+    laptop.said("time passes 7200 times")
+    eventually(lambda: phase(laptop) == ("Promoted", 100), within=60)
