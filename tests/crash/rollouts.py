@@ -23,9 +23,10 @@ from turnout.local.fakeprovider import FakeProvider, Options, parse
 
 LANES = 6
 KILLS = ("killed before", "killed after")
-STEPS = [{"weight": 30, "hold": "1s"}, {"weight": 100}]
-GATES = {"errorRate": {"maxIncrease": "0.1"}, "minRequests": 10}
-GOOD, BAD = [("Start", 30), ("Advance", 100), ("Promote", 100)], [("Start", 30), ("Rollback", 0)]
+STEPS = [{"weight": 50, "hold": "1s"}, {"weight": 100}]
+GATES = {"errorRate": {"maxIncrease": "0.1"}, "minRequests": 30}
+"""So many requests that all of them failing is a breach before the step can end."""
+GOOD, BAD = [("Start", 50), ("Advance", 100), ("Promote", 100)], [("Start", 50), ("Rollback", 0)]
 PAUSE_S = 0.02
 CALL = {"model": "assistant", "messages": [{"role": "user", "content": "Say hello."}]}
 
@@ -60,6 +61,7 @@ class Rolled:
                 lines.append(
                     f"  {how:14} {len(found):3} points: {len(found) - wrong} as they must; {missed} not reached"
                 )
+                lines += [f"    {end.what}: {end.wrong[:2000]}" for end in found if end.wrong]
         return "\n".join(lines)
 
 
@@ -139,11 +141,18 @@ class RolloutLane(Lane):
         except AssertionError as error:
             return str(error)
         decided = [(d["action"], d["weight"]) for d in reversed(found["decisions"])]
-        events = await self.admin.named("events", f"involvedObject.name={name}")
         if [d for d in decided if d[0] != "Hold"] != expected:
             return f"{name} decided {decided}"
-        if sorted(e["reason"] for e in events) != sorted(action for action, _ in decided):
-            return f"{name} decided {decided}, and its Events say {[e['reason'] for e in events]}"
+        events: list[str] = []
+
+        async def told() -> bool:
+            events[:] = [e["reason"] for e in await self.admin.named("events", f"involvedObject.name={name}")]
+            return sorted(events) == sorted(action for action, _ in decided)
+
+        try:
+            await self.until(told, "Events")
+        except AssertionError:
+            return f"{name} decided {decided}, and its Events say {events}"
         counted, shown = found["ledger"], from_line(found["ledger"].get("canary", ""))
         routers = [from_line(router.get("canary", "")) for router in counted.get("routers", [])]
         if shown.drawn > sum(router.drawn for router in routers):
