@@ -1,5 +1,6 @@
 """Malformed and well-formed manifests before the real API server and before our own models: both must say the same."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -127,6 +128,25 @@ def test_the_samples_for_users_are_good(server: ApiServer, path: Path) -> None:
     server.kubectl("create", "--dry-run=server", "-f", "-", stdin=text)
     ours = [raw for raw in yaml.safe_load_all(text) if raw["apiVersion"].startswith("turnout.dev/")]
     assert [problems(raw) for raw in ours] == [[] for _ in ours]
+
+
+@pytest.mark.parametrize("name", ["group-full", "key-full", "rollout-full"])
+def test_the_same_manifest_applied_again_writes_nothing(server: ApiServer, name: str) -> None:
+    """As Argo CD applies it, with the operator's status in between: no generation, no version, no drift."""
+    server.make_namespace(f"again-{name}")
+    sample = next(sample for sample in samples("wellformed") if sample.path.stem == name)
+    apply = ("apply", "--server-side", "--field-manager=argocd", "-n", f"again-{name}", "-o", "json", "-f", "-")
+    document = {**sample.manifest, "metadata": {"name": sample.manifest["metadata"]["name"]}}
+    text = yaml.safe_dump({key: value for key, value in document.items() if key != "status"})
+    first = json.loads(server.kubectl(*apply, stdin=text))
+    kind, own = first["kind"].lower(), {"observedGeneration": 1}
+    patch = json.dumps({"status": own})
+    where = (kind, first["metadata"]["name"], "-n", f"again-{name}")
+    server.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", patch)
+    before = json.loads(server.kubectl("get", *where, "-o", "json"))["metadata"]
+    after = json.loads(server.kubectl(*apply, stdin=text))
+    assert after["metadata"]["resourceVersion"] == before["resourceVersion"]
+    assert (after["metadata"]["generation"], after["status"]) == (1, own)
 
 
 def test_kubectl_explain_says_what_a_model_is(server: ApiServer) -> None:

@@ -107,6 +107,38 @@ def test_a_restart_goes_on_where_it_was(laptop, calls) -> None:
     assert [d["action"] for d in after["decisions"]] == ["Start"]
 
 
+def test_a_person_pauses_aborts_and_goes_on_by_editing_the_file(laptop, calls) -> None:
+    """Weights follow within a second or two; what was left begins anew."""
+    write(laptop, hold="1h")
+    laptop.start()
+    calls()
+    eventually(lambda: phase(laptop) == ("Progressing", 20), within=30)
+    for more, wanted in (
+        ("paused: true", ("Paused", 20)),
+        ("abort: true", ("Aborted", 0)),
+        ("", ("Progressing", 20)),
+        ("promote: true", ("Promoted", 100)),
+    ):
+        write(laptop, hold="1h", more=more)
+        eventually(lambda wanted=wanted: phase(laptop) == wanted, within=30)
+    actions = [d["action"] for d in reversed(status(laptop)["decisions"]) if d["action"] != "Hold"]
+    assert actions == ["Start", "Pause", "Abort", "Resume", "Promote", "Promote"]
+
+
+def test_mistakes_are_told_at_their_line_and_nothing_moves(laptop) -> None:
+    """A model that the group does not have; the group's primary; a word that there is not."""
+    write(laptop)
+    laptop.start()
+    good = (laptop.folder / "rollout.yaml").read_text()
+    for wrong, words in (
+        (good.replace("model: second", "model: third"), "has no model 'third'"),
+        (good.replace("model: second", "model: first"), "is the primary of ModelGroup 'assistant' already"),
+        (good.replace("minRequests", "minimumRequests"), "minimumRequests"),
+    ):
+        laptop.write("rollout.yaml", wrong)
+        assert "rollout.yaml:" in laptop.said(words)
+
+
 def test_a_day_passes_in_seconds_with_fake_providers(laptop, calls) -> None:
     """Marked as such; never with real ones."""
     write(laptop, hold="12h")
