@@ -75,7 +75,7 @@ def test_every_turnout_command_that_is_named_exists() -> None:
     lines = [
         line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines() if line[:8] == "turnout "
     ]
-    assert len(lines) == 5
+    assert len(lines) == 7
     for _, command, *rest in lines:
         shown = CliRunner().invoke(turnout, [command, "--help"])
         assert shown.exit_code == 0

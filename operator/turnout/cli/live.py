@@ -70,7 +70,8 @@ class LiveView:
             log.append(Text(f"{mistakes} mistake{'s' * (mistakes > 1)} in {session.options.folder}", "red"))
         keys = _keys(session)
         if session.options.speed > 1:
-            keys.append(f"  a make-believe: time passes {session.options.speed:g} times as fast for rollouts", "yellow")
+            words = f"  a make-believe: time passes {session.options.speed:g} times as fast, requests are made up"
+            keys.append(words, "yellow")
         return Group(keys, *tables, *log)  # keys first: what does not fit is cut off at the end
 
 

@@ -12,7 +12,7 @@ from turnout.errors import UsageError
 from turnout.local.session import Options, Session
 from turnout.xds.bootstrap import Address
 
-SPEED = "How fast time passes for rollouts: with 3600 a second is an hour. Only with --fake-providers."
+SPEED = "How fast time passes for rollouts, with made-up requests: 3600 is an hour a second. Needs --fake-providers."
 
 
 @click.command("run")

@@ -1,12 +1,14 @@
-"""Manifests → every mistake in them, those of their references included. Pure; for `turnout check` and `run`."""
+"""Manifests → every mistake in them, those of their references included. For `turnout check` and `run`; no I/O."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 
 from turnout.decide.build import decide
 from turnout.decide.resolve import resolve_lane
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
+from turnout.errors import UsageError
 from turnout.local.directory import snapshot
 from turnout.local.documents import Document, Mistake
 from turnout.local.manifests import DEFAULT_NAMESPACE, Manifest, Manifests
@@ -72,3 +74,19 @@ def _all(verdict: Verdict, state: Snapshot) -> list[Finding]:
 def notes(found: Manifests) -> list[Mistake]:
     """What is no mistake, but worth knowing: unset variables, kinds that are left alone."""
     return [*found.unset, *found.notes]
+
+
+def refuse_mistakes(found: Manifests, mine: list[Manifest], namespace: str, folder: Path) -> None:
+    """Raises UsageError if there is nothing to serve, or anything wrong: at the start somebody is there to mend it.
+
+    mine: the manifests of the namespace that is to be served.
+    """
+    wrong = [*found.unset, *found.mistakes, *reference_mistakes(mine, namespace, now=datetime.now(UTC))]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: turnout check {folder})" if len(wrong) > 1 else ""
+        raise UsageError(f"{wrong[0]}{more}")
+    if not any(manifest.kind == "ModelGroup" for manifest in mine):
+        where = f" of namespace {namespace}" if found.namespaces else ""
+        raise UsageError(
+            f"{folder} holds no ModelGroup{where} in a .yaml, .yml or .json file, so there is nothing to serve"
+        )

@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +14,7 @@ from turnout.api import CanaryRollout
 from turnout.decide.canary.state import State
 from turnout.decide.ir import Router
 from turnout.errors import UsageError
-from turnout.local.checks import reference_mistakes
+from turnout.local.checks import refuse_mistakes
 from turnout.local.clock import Clock
 from turnout.local.directory import Directory, choose_namespace
 from turnout.local.documents import Mistake
@@ -25,6 +24,7 @@ from turnout.local.envoy import Envoy, base_url, ca_bundle, check_free, find
 from turnout.local.figures import GroupRow
 from turnout.local.home import FOLDER, Home
 from turnout.local.manifests import Manifest, Manifests
+from turnout.local.traffic import make_traffic
 from turnout.local.watcher import LOOK_S, Watcher
 from turnout.observe.scrape import client
 from turnout.xds.bootstrap import Address
@@ -163,15 +163,18 @@ class Session:
         self._tell_mistakes(self._found, compiled)
         await self._watcher.look(self.router)
         display.ready(self)
+        traffic: Coroutine[Any, Any, Any] = asyncio.Event().wait()
         if self.options.speed > 1:
-            log.warning("a make-believe: time passes %g times as fast for rollouts", self.options.speed)
+            words = "a make-believe: time passes %g times as fast for rollouts, and requests are made up"
+            log.warning(words, self.options.speed)
+            traffic = make_traffic(self.url, lambda: self.router)
         if self.options.access_log:
             log.info("requests are logged in %s", self._envoy.access_log_file)
         if self.router.keys:
             log.info("keys are in %s", self.home.path / "keys")
         else:
             log.warning("nobody can call it: there is no ScopedKey yet")
-        await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self))
+        await _first_of(self._edits(), self._watch(), self._envoy_ends(), display.run(self), traffic)
 
     async def _edits(self) -> None:
         async for _ in edits(self._directory, self._before):
@@ -274,22 +277,6 @@ class Session:
                 told = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._impatient.wait(), 0.1)
-
-
-def refuse_mistakes(found: Manifests, mine: list[Manifest], namespace: str, folder: Path) -> None:
-    """Raises UsageError if there is nothing to serve, or anything wrong: at the start somebody is there to mend it.
-
-    mine: the manifests of the namespace that is to be served.
-    """
-    wrong = [*found.unset, *found.mistakes, *reference_mistakes(mine, namespace, now=datetime.now(UTC))]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more: turnout check {folder})" if len(wrong) > 1 else ""
-        raise UsageError(f"{wrong[0]}{more}")
-    if not any(manifest.kind == "ModelGroup" for manifest in mine):
-        where = f" of namespace {namespace}" if found.namespaces else ""
-        raise UsageError(
-            f"{folder} holds no ModelGroup{where} in a .yaml, .yml or .json file, so there is nothing to serve"
-        )
 
 
 async def _first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
