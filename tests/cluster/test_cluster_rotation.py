@@ -71,7 +71,7 @@ def deployment(name: str, code: str, folder: Path, replicas: int = 2) -> Object:
         "spec": {
             "replicas": replicas,
             "minReadySeconds": 2,
-            "progressDeadlineSeconds": 15,
+            "progressDeadlineSeconds": 30,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
