@@ -172,6 +172,10 @@ class CanaryRolloutSpec(Part):
     abort: Flag = False
     """true: go back to weight 0 now. false again: the step that was left begins anew."""
 
+    def hold_of(self, step: int) -> timedelta:
+        """How long a step lasts at least, the first being 1; of the last one it is bake."""
+        return self.bake if step == len(self.steps) else self.steps[step - 1].hold or timedelta()
+
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             field=".steps",

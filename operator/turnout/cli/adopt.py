@@ -2,24 +2,21 @@
 
 import asyncio
 import os
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import click
 import yaml
 
+from turnout.cli.objects import CONTEXT, FOLDER, NAMESPACE, Json, find
 from turnout.decide.canary.adoption import adopted
 from turnout.errors import UsageError
-
-Json = dict[str, Any]
 
 
 @click.command("adopt")
 @click.argument("name", metavar="ROLLOUT")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
-@click.option("-n", "--namespace", help="In the cluster; default: that of kubectl's context.")
-@click.option("--context", help="Of kubectl's configuration; default: the current one.")
+@FOLDER
+@NAMESPACE
+@CONTEXT
 def command(*, name: str, folder: Path | None, namespace: str | None, context: str | None) -> None:
     r"""Print the patch of the ModelGroup that names the canary of ROLLOUT first, which makes its promotion permanent.
 
@@ -29,8 +26,8 @@ def command(*, name: str, folder: Path | None, namespace: str | None, context: s
       kubectl patch modelgroup GROUP --type merge --patch "$(turnout adopt ROLLOUT)"
     """
     rollouts, groups = _folder(folder) if folder else asyncio.run(_cluster(namespace, context))
-    rollout = _found("CanaryRollout", name, rollouts)
-    group = _found("ModelGroup", rollout["spec"]["modelGroup"], groups)
+    rollout = find("CanaryRollout", name, rollouts)
+    group = find("ModelGroup", rollout["spec"]["modelGroup"], groups)
     models, canary = group["spec"]["models"], rollout["spec"]["model"]
     if models[0]["name"] == canary:
         click.echo(f"'{canary}' is the primary of ModelGroup '{group['metadata']['name']}' already", err=True)
@@ -43,15 +40,6 @@ def command(*, name: str, folder: Path | None, namespace: str | None, context: s
     if phase != "Promoted":
         click.echo(f"careful: CanaryRollout '{name}' is {phase}, not Promoted", err=True)
     click.echo(yaml.safe_dump(patch, sort_keys=False, allow_unicode=True, width=120), nl=False)
-
-
-def _found(kind: str, name: str, objects: list[Json]) -> Json:
-    names = [obj["metadata"]["name"] for obj in objects]
-    if name in names:
-        return objects[names.index(name)]
-    close = get_close_matches(name, names, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else f"there is {', '.join(sorted(names)) or 'none'}"
-    raise UsageError(f"{kind} '{name}' does not exist; {hint}")
 
 
 def _folder(folder: Path) -> tuple[list[Json], list[Json]]:

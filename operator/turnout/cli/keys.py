@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,11 @@ import click
 import yaml
 
 from turnout.api.quantities import format_time
+from turnout.cli.objects import CONTEXT, FOLDER, NAMESPACE, find
 from turnout.errors import UsageError
 
 Field = tuple[str, ...]
 Fields = Mapping[Field, str | bool]
-
-FOLDER = click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
-NAMESPACE = click.option("-n", "--namespace", help="In the cluster; default: that of kubectl's context.")
-CONTEXT = click.option("--context", help="Of kubectl's configuration; default: the current one.")
 
 
 @click.group("keys")
@@ -64,15 +60,7 @@ class Place:
 
     def find(self, name: str) -> dict[str, Any]:
         """One of them. Raises UsageError."""
-        objects = self.objects()
-        known = [obj["metadata"]["name"] for obj in objects]
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = (
-                f'did you mean "{close[0]}"?' if close else f"there is {', '.join(known)}" if known else "there is none"
-            )
-            raise UsageError(f"ScopedKey '{name}' does not exist; {hint}")
-        return objects[known.index(name)]
+        return find("ScopedKey", name, self.objects())
 
     def _cluster(self) -> Any:
         from turnout.apply.kube import connect_user  # late: it takes 0.3 s to import

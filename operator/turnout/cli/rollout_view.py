@@ -54,9 +54,7 @@ def _where(rollout: CanaryRollout, state: State) -> str:
 
 def _left(rollout: CanaryRollout, state: State) -> timedelta:
     """Of the step's hold, or of bake."""
-    last = state.step == len(rollout.spec.steps)
-    hold = rollout.spec.bake if last else rollout.spec.steps[state.step - 1].hold or timedelta()
-    left = max(hold - state.held, timedelta())
+    left = max(rollout.spec.hold_of(state.step) - state.held, timedelta())
     return timedelta(seconds=round(left.total_seconds()))
 
 

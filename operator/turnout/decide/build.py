@@ -6,7 +6,7 @@ changes the others.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from turnout.api import CanaryRollout, ModelGroup, ScopedKey
@@ -15,7 +15,7 @@ from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState, key_state, own_secrets, router_keys, secret_name, to_drop, to_revoke
-from turnout.decide.rollouts import rollout_problem, with_canaries
+from turnout.decide.rollouts import States, rollout_problem, with_canaries
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
 
@@ -46,6 +46,10 @@ class Decision:
     def is_settled(self) -> bool:
         """Whether nothing is to be issued, revoked or dropped before it is done."""
         return not (self.mint or self.revoke or self.drop)
+
+    def with_rollouts(self, states: States) -> "Decision":
+        """The same, with rollouts as they stand by now."""
+        return replace(self, rollouts={n: (r, states.get(n, s)) for n, (r, s) in self.rollouts.items()})
 
     @property
     def wants_router(self) -> bool:

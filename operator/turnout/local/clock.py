@@ -7,13 +7,9 @@ class Clock:
     """Begins at the real time, and passes `speed` times as fast."""
 
     def __init__(self, speed: float = 1) -> None:
-        self.speed = speed
+        self._speed = speed
         self._began = datetime.now(UTC)
 
     def now(self) -> datetime:
         """Aware UTC."""
-        return self.at(datetime.now(UTC))
-
-    def at(self, real: datetime) -> datetime:
-        """What the time of day is when it really is `real`."""
-        return self._began + (real - self._began) * self.speed
+        return self._began + (datetime.now(UTC) - self._began) * self._speed

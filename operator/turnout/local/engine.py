@@ -6,7 +6,7 @@ cluster and one Envoy in place of pods.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -182,8 +182,10 @@ class Engine:
     @property
     def rollouts(self) -> Sequence[tuple[CanaryRollout, State]]:
         """Each with how it stands, as its status tells it."""
-        states, decision = self._rollouts.tellable, self._decision
-        return [(r, states.get(n, old)) for n, (r, old) in sorted(decision.rollouts.items())] if decision else []
+        if self._decision is None:
+            return ()
+        stand = self._decision.with_rollouts(self._rollouts.tellable).rollouts
+        return [stand[name] for name in sorted(stand)]
 
     def judge(self, look: Look | None) -> bool:
         """Take rollouts on, by what Envoy counted; whether something of them changed that is no figure."""
@@ -216,8 +218,7 @@ class Engine:
         if self._decision is not None:
             refused, url = self._quarantine.reasons, self._settings.url
             states = dict(self._rollouts.tellable)
-            stand = {name: (rollout, states.get(name, old)) for name, (rollout, old) in self._decision.rollouts.items()}
-            decision = replace(self._decision, rollouts=stand)
+            decision = self._decision.with_rollouts(states)
             moment = Moment(decision, self._progress, refused, seen, url, datetime.now(UTC))
             write_statuses(self._home, self._settings.namespace, moment, self._manifests)
             self._rollouts.kept(states)

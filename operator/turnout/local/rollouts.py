@@ -24,7 +24,6 @@ class Rollouts:
     def __init__(self, home: Home, clock: Clock) -> None:
         self._home, self._clock = home, clock
         self._standing = Standing()
-        self._told: States = {}
 
     @property
     def publishable(self) -> States:

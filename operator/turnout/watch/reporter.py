@@ -9,7 +9,6 @@ from typing import Any
 from turnout.api import ModelGroup
 from turnout.apply.statuses import StatusOf, write
 from turnout.decide.build import Decision
-from turnout.decide.rollouts import States
 from turnout.decide.verdict import Verdict
 from turnout.errors import TurnoutError
 from turnout.infra.kinds import BY_NAME, CANARY_ROLLOUT
@@ -96,7 +95,7 @@ class Reporter:
         if figures_due:
             await self._books.keep()
         states = dict(self._rollouts.standing.tellable)
-        outcome = replace(self._outcome, decision=_with_states(self._outcome.decision, states))
+        outcome = replace(self._outcome, decision=self._outcome.decision.with_rollouts(states))
         wanted = []
         for verdict in outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
@@ -141,8 +140,3 @@ class Reporter:
             verdict = replace(verdict, generation=live["metadata"].get("generation", 0))
         spec = parse(ModelGroup, live) if verdict.kind == "ModelGroup" else None
         return object_status(verdict, spec if isinstance(spec, ModelGroup) else None, moment, old)
-
-
-def _with_states(decision: Decision, states: States) -> Decision:
-    """The decision with rollouts as they stand by now."""
-    return replace(decision, rollouts={n: (r, states.get(n, s)) for n, (r, s) in decision.rollouts.items()})

@@ -131,7 +131,7 @@ def _started(turn: Turn, state: State) -> State | None:
 def _stepped(turn: Turn, state: State) -> State | None:
     """The step goes on, ends, or is kept from ending."""
     spec, last = turn.rollout.spec, state.step == turn.last
-    hold = spec.bake if last else spec.steps[state.step - 1].hold or timedelta()
+    hold = spec.hold_of(state.step)
     if state.since is None or state.applied != state.weight:
         runs = "that is not known" if state.applied is None else f"{state.applied} %"
         message = f"Step {state.step} wants {state.weight} %; what every ready router runs: {runs}."
