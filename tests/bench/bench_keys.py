@@ -15,9 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from crash.lane import KEY, Lane
-from crash.matrix import ROOT, overlay
-from crash.operators import Nursery
+from crash.lane import KEY, ROOT, Lane
+from crash.lanes import lanes
 from harness import session
 from harness.cluster import ApiServer
 from harness.manifests import key
@@ -89,10 +88,7 @@ def seconds(pid: int) -> float:
 
 async def measure(api: ApiServer, folder: Path, keys: int) -> None:
     """All of it."""
-    nursery = Nursery()
-    lane = Lane(api, nursery, folder, 0)
-    try:
-        await lane.start(overlay(folder, lane))
+    async with lanes(Lane, api, folder, range(1)) as [lane]:
         await look(lane, 1, 0)
         began, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
 
@@ -106,9 +102,6 @@ async def measure(api: ApiServer, folder: Path, keys: int) -> None:
         print(f"made {len(tokens)} keys in {time.monotonic() - began:.0f} s, {AT_ONCE} at a time")
         await lane.quiet()
         await look(lane, keys, MORE)
-    finally:
-        await lane.stop()
-        nursery.stop()
 
 
 def main(keys: int) -> None:

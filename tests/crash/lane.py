@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ from turnout.apply import keyring
 from turnout.decide.issued import Issued
 from turnout.infra.labels import KEYRING, ROUTER
 
+ROOT = Path(__file__).parents[2]
+OVERLAY = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources: ["{base}"]
+"""
 KEY = "app"
 SECRET, COPY = "app", "app-copy"
 CONSUMERS = ("one", "two")
@@ -69,10 +77,10 @@ class Lane:
         self._watching = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, overlay: str) -> None:
-        """Make the namespace, the operator, its routers and the programs. overlay: a kustomization for its rights."""
+    async def start(self) -> None:
+        """Make the namespace, the operator with its rights, its routers and the programs."""
         self._clock.write_text("0")
-        await asyncio.to_thread(self._install, overlay)
+        await asyncio.to_thread(self._install)
         await self._proxy.start()
         self.start_operator()
         await self.until(lambda: self.admin.find(f"secrets/{ROUTER}"), "files for routers")
@@ -285,11 +293,12 @@ class Lane:
         """What users wrote."""
         return [group("assistant", model("a", "http://a.invalid/v1")), scoped_key()]
 
-    def _install(self, overlay: str) -> None:
+    def _install(self) -> None:
         api, space = self._api, self.namespace
         api.make_namespace(space)
         api.kubectl("create", "serviceaccount", "default", "-n", space)
-        (self._folder / "kustomization.yaml").write_text(overlay)
+        base = os.path.relpath(ROOT / "manifests" / "namespaced", self._folder)
+        (self._folder / "kustomization.yaml").write_text(OVERLAY.format(namespace=space, base=base))
         api.kubectl("apply", "-k", str(self._folder))
         api.apply(*({**d, "metadata": {"name": d["metadata"]["name"]}} for d in self.documents()), namespace=space)
         token = api.kubectl("create", "token", "turnout-operator", "-n", space, "--duration=8h")

@@ -1,7 +1,6 @@
 """Every disturbance at every write of a rotation → how it ended."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +11,9 @@ from aiohttp import web
 from crash.api_proxy import Forward, Write
 from crash.disturbances import DISTURBANCES, Disturbance
 from crash.lane import COPY, KEY, SECRET, Lane, scoped_key
-from crash.operators import Nursery
+from crash.lanes import lanes
 from harness.cluster import ApiServer
 
-ROOT = Path(__file__).parents[2]
-OVERLAY = """
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: {namespace}
-resources: ["{base}"]
-"""
 LANES = 8
 """Namespaces at one time: a rotation mostly waits."""
 DONE, BACK, DEAD = "done", "rolled back", "refused by all"
@@ -84,13 +76,11 @@ class Matrix:
 
 async def run(api: ApiServer, folder: Path, rows: Iterable[tuple[bool, str]], *, every: int = 1) -> Matrix:
     """Run the rows (whether it fails, disturbance) at each write, or at every so-manieth."""
-    nursery = Nursery()
-    lanes = [Lane(api, nursery, _made(folder / str(n)), n) for n in range(LANES)]
     matrix = Matrix()
-    try:
-        await asyncio.gather(*(lane.start(overlay(folder / str(n), lane)) for n, lane in enumerate(lanes)))
+    async with lanes(Lane, api, folder, range(LANES)) as all_lanes:
         for fails in (False, True):
-            matrix.undisturbed[fails] = [write.what for write in await _undisturbed(lanes[fails], fails=fails)]
+            writes = await _undisturbed(all_lanes[fails], fails=fails)
+            matrix.undisturbed[fails] = [write.what for write in writes]
         cases = [
             Case(fails, name, what, nth)
             for fails, name in rows
@@ -98,10 +88,7 @@ async def run(api: ApiServer, folder: Path, rows: Iterable[tuple[bool, str]], *,
             if DISTURBANCES[name].restart or position % every == 0
         ]
         waiting = iter(cases)
-        await asyncio.gather(*(_work(lane, waiting, matrix.outcomes) for lane in lanes))
-    finally:
-        await asyncio.gather(*(lane.stop() for lane in lanes), return_exceptions=True)
-        nursery.stop()
+        await asyncio.gather(*(_work(lane, waiting, matrix.outcomes) for lane in all_lanes))
     return matrix
 
 
@@ -168,13 +155,3 @@ async def _undisturbed(lane: Lane, *, fails: bool) -> Sequence[Write]:
     await lane.quiet()
     lane.programs["two"].stubborn = False
     return list(lane.writes)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-def overlay(folder: Path, lane: Lane) -> str:
-    """A kustomization for the rights of the lane's operator."""
-    return OVERLAY.format(namespace=lane.namespace, base=os.path.relpath(ROOT / "manifests" / "namespaced", folder))

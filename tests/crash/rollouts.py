@@ -14,7 +14,7 @@ from crash.admin import Object
 from crash.api_proxy import Forward, Write
 from crash.disturbances import DISTURBANCES
 from crash.lane import Lane
-from crash.matrix import overlay
+from crash.lanes import lanes
 from crash.operators import Nursery
 from harness.cluster import ApiServer
 from harness.manifests import Manifest, group, key, model
@@ -84,12 +84,12 @@ class RolloutLane(Lane):
         chain = [model(name, p.url, fallback=name == "old") for name, p in self.providers.items()]
         return [group("assistant", *chain), key("app")]
 
-    async def start(self, overlay: str) -> None:
+    async def start(self) -> None:
         """With providers and traffic."""
         for provider in self.providers.values():
             await provider.start()
         self.providers["bad"].control.set(parse("500"))
-        await super().start(overlay)
+        await super().start()
         self._traffic = asyncio.create_task(self._call())
 
     async def stop(self) -> None:
@@ -173,33 +173,22 @@ class RolloutLane(Lane):
 
 async def run(api: ApiServer, folder: Path) -> Rolled:
     """Kill the operator before and after each write of a good rollout and of one that goes back."""
-    nursery = Nursery()
-    lanes = [RolloutLane(api, nursery, _made(folder / str(n)), 10 + n) for n in range(LANES)]
     rolled = Rolled()
-    try:
-        await asyncio.gather(*(lane.start(overlay(folder / str(n), lane)) for n, lane in enumerate(lanes)))
-        cases = []
+    async with lanes(RolloutLane, api, folder, range(10, 10 + LANES)) as all_lanes:
+        first, cases = all_lanes[0], []
         for good in (True, False):
-            name = f"r{lanes[0].rollouts}"
-            end = await lanes[0].roll(good=good)
+            name = f"r{first.rollouts}"
+            end = await first.roll(good=good)
             assert not end.wrong, end.wrong
-            writes = [write.what.replace(f"/{name}", "/{name}") for write in lanes[0].writes]
+            writes = [write.what.replace(f"/{name}", "/{name}") for write in first.writes]
             rolled.undisturbed[good] = writes
             points = [(what, writes[: at + 1].count(what)) for at, what in enumerate(writes)]
             cases += [(good, how, *point) for how in KILLS for point in points]
         waiting = iter(cases)
-        await asyncio.gather(*(_work(lane, waiting, rolled.ends) for lane in lanes))
-    finally:
-        await asyncio.gather(*(lane.stop() for lane in lanes), return_exceptions=True)
-        nursery.stop()
+        await asyncio.gather(*(_work(lane, waiting, rolled.ends) for lane in all_lanes))
     return rolled
 
 
 async def _work(lane: RolloutLane, cases: Iterable[tuple[bool, str, str, int]], ends: list[Killed]) -> None:
     for good, how, what, nth in cases:
         ends.append(await lane.roll(good=good, how=how, what=what, nth=nth))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
