@@ -90,54 +90,48 @@ impl Request {
             None => return,
         };
         let why = self.chain.passed.iter().find(|(step, _)| *step == drawn.step).map_or(Passed::Open, |(_, why)| *why);
-        self.with_arm(drawn.arm, |tags| count(Metric::ArmRequests, &tags(why.word()), 1));
+        if let Some([group, rollout]) = self.trial() {
+            count(Metric::ArmRequests, &[group, rollout, drawn.arm.word(), why.word()], 1);
+        }
     }
 
     /// Counts what an attempt came to after so many milliseconds, if it is the first one at the model of its arm.
     pub fn count_arm(&self, current: &Current, outcome: Outcome, ms: u64) {
-        let arm = match self.chain.drawn.filter(|drawn| current.first && drawn.step == current.step) {
-            Some(drawn) => drawn.arm,
-            None => return,
+        let drawn = self.chain.drawn.filter(|drawn| current.first && drawn.step == current.step);
+        let (group, rollout, arm) = match (self.trial(), drawn) {
+            (Some([group, rollout]), Some(drawn)) => (group, rollout, drawn.arm.word()),
+            _ => return,
         };
+        count(Metric::ArmRequests, &[group, rollout, arm, outcome.word()], 1);
+        if outcome != Outcome::Ok {
+            return;
+        }
+        count(Metric::ArmMs, &[group, rollout, arm], ms);
+        if let Some(first) = current.first_token {
+            count(Metric::ArmFirstTokenMs, &[group, rollout, arm], first);
+        }
+        let add = |of: &str, by: u64| count(Metric::ArmSums, &[group, rollout, arm, of], by);
+        add("ms", ms);
+        add("ms_squared", ms.saturating_mul(ms));
         let price = self.model(current.step).map(|m| m.price).unwrap_or_default();
-        self.with_arm(arm, |tags| {
-            count(Metric::ArmRequests, &tags(outcome.word()), 1);
-            if outcome != Outcome::Ok {
-                return;
-            }
-            count(Metric::ArmMs, &tags(""), ms);
-            count(Metric::ArmSums, &tags("ms"), ms);
-            count(Metric::ArmSums, &tags("ms_squared"), ms.saturating_mul(ms));
-            if let Some(first) = current.first_token {
-                count(Metric::ArmFirstTokenMs, &tags(""), first);
-            }
-            if price != Price::default() && self.usage != Usage::default() {
-                self.count_cost(tags);
-            }
-        });
-    }
-
-    /// Sums of cost and tokens, their squares and their product: the spread of a ratio of sums needs these.
-    fn count_cost<'a>(&self, tags: &dyn Fn(&'a str) -> [&'a str; 4]) {
+        if price == Price::default() || self.usage == Usage::default() {
+            return;
+        }
+        // The spread of a ratio of sums needs squares and the product.
         let tokens = self.usage.input.saturating_add(self.usage.output);
         let micro = self.cost.saturating_add(PICO_PER_MICRO - 1) / PICO_PER_MICRO;
-        let nano = self.cost.saturating_add(PICO_PER_NANO / 2) / PICO_PER_NANO;
-        for (of, by) in [
-            ("priced", 1),
-            ("nanousd", nano),
-            ("tokens", tokens),
-            ("tokens_squared", tokens.saturating_mul(tokens)),
-            ("microusd_squared", micro.saturating_mul(micro)),
-            ("tokens_microusd", tokens.saturating_mul(micro)),
-        ] {
-            count(Metric::ArmSums, &tags(of), by);
-        }
+        add("priced", 1);
+        add("nanousd", self.cost.saturating_add(PICO_PER_NANO / 2) / PICO_PER_NANO);
+        add("tokens", tokens);
+        add("tokens_squared", tokens.saturating_mul(tokens));
+        add("microusd_squared", micro.saturating_mul(micro));
+        add("tokens_microusd", tokens.saturating_mul(micro));
     }
 
-    fn with_arm<'a>(&'a self, arm: Arm, f: impl FnOnce(&dyn Fn(&'a str) -> [&'a str; 4])) {
-        if let Some((group, canary)) = self.group().and_then(|g| Some((g, g.canary.as_ref()?))) {
-            f(&|last| [group.name.as_str(), canary.rollout.as_str(), arm.word(), last]);
-        }
+    /// The group, and the run of its rollout.
+    fn trial(&self) -> Option<[&str; 2]> {
+        let group = self.group()?;
+        Some([&group.name, &group.canary.as_ref()?.rollout])
     }
 }
 

@@ -2,14 +2,19 @@
 
 mod common;
 use common::*;
-use turnout_filter::entry::proxy_on_delete;
-use turnout_filter::host::fake;
+use turnout_filter::entry::{proxy_on_delete, proxy_on_http_call_response, proxy_on_tick};
+use turnout_filter::host::{fake, Buffer, Map};
 
 /// The group `live` with a rollout of its second model, at such a weight.
 fn rolling(weight: u64) {
+    rolling_with(weight, "up-b\t0\t0\t0");
+}
+
+/// The same, whose second model's lane ends so: its name there, requests a minute, requests at a time, warming.
+fn rolling_with(weight: u64, lane: &str) {
     router();
     let line = format!("canary\tlive\trun\tb\t{}\t0\ta\ngroup\twhole", weight);
-    assert_eq!(configure_front(&TABLE.replace("group\twhole", &line)), 1);
+    assert_eq!(configure_front(&TABLE.replace("group\twhole", &line).replace("up-b\t0\t0\t0", lane)), 1);
 }
 
 fn requests(arm: &str, result: &str) -> u64 {
@@ -75,6 +80,45 @@ fn a_canary_whose_circuit_is_open_counts_as_refused_and_the_primary_answers() {
     finish(50);
     assert_eq!((requests("canary", "server_error"), requests("canary", "open")), (3, 1));
     assert_eq!(counted(&["turnout_arm_requests;"]), 4);
+}
+
+#[test]
+fn a_canary_whose_capacity_is_used_up_counts_as_refused() {
+    rolling_with(10_000, "up-b\t0\t1\t0");
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("ca"));
+    assert_eq!((requests("canary", "full"), counted(&["turnout_arm_requests;"])), (1, 1));
+}
+
+#[test]
+fn a_canary_whose_provider_is_at_its_limit_counts_as_refused() {
+    rolling(10_000);
+    let text = body("live", false);
+    chat(10, "all", &text);
+    attempt(11, &text);
+    answer(11, "429", &[("retry-after", "9")]);
+    held(11, "{}", true);
+    proxy_on_delete(11);
+    proxy_on_delete(10);
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("ca"));
+    assert_eq!((requests("canary", "rate_limited"), requests("canary", "limited")), (1, 1));
+}
+
+#[test]
+fn a_warm_up_of_the_canary_is_no_evidence() {
+    rolling_with(10_000, "up-b\t0\t0\t60000");
+    lanes();
+    proxy_on_tick(FRONT_ROOT);
+    let calls = fake(|f| f.calls.len());
+    assert_eq!(calls, 1);
+    set_headers(Map::Call, &[(":status", "500")]);
+    fake(|f| f.buffers.insert(Buffer::Call, b"{}".to_vec()));
+    proxy_on_http_call_response(FRONT_ROOT, 1, 1, 2, 0);
+    assert_eq!((counted(&["turnout_warmups;", "result=server_error"]), counted(&["turnout_arm_"])), (1, 0));
 }
 
 #[test]
