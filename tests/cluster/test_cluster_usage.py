@@ -58,6 +58,9 @@ def test_a_budget_holds_over_routers_and_a_killed_operator_counts_nothing_twice(
     assert late < 10
     here.cluster.kubectl("delete", "pods", "--all", "-n", SYSTEM, "--grace-period=0", "--force")
     here.cluster.kubectl("rollout", "status", "deployment/turnout-operator", "-n", SYSTEM, "--timeout=90s")
+    for _ in range(20):  # over its first run and its first look
+        assert spend(here, token, 10)[0] == 0, "a new operator lets nobody in again"
+        time.sleep(0.2)
 
     def counted() -> bool:
         found = usage(here, "spender")

@@ -70,8 +70,7 @@ class Workers:
         )
         beside = [asyncio.create_task(work) for work in (worker.reporter.run(), watcher.run())]
         try:
-            if worker.rollouts.measuring:  # what was counted meanwhile is judged before anything is published
-                await watcher.look()
+            await watcher.look()  # what was counted meanwhile is known before anything is published
             await worker.run()
         finally:
             for task in beside:

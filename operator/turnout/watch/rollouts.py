@@ -50,11 +50,6 @@ class Rollouts:
             if name not in self._uids:
                 self._meet(name, obj)
 
-    @property
-    def measuring(self) -> bool:
-        """Whether there is a rollout that looks at routers tell something of."""
-        return any(state.measuring for state in self.standing.now.values())
-
     def advance(
         self, snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None
     ) -> Change:

@@ -139,8 +139,7 @@ def test_a_rollout_that_was_made_anew_is_another_one() -> None:
     cluster = Cluster(started())
     rollouts = cluster.rollouts()
     assert rollouts.standing.now["r"].weight == 5
-    assert rollouts.measuring
+    assert rollouts.standing.now["r"].measuring
     cluster.put("uid-2", None, version=2)
     rollouts.follow()
     assert rollouts.standing.now["r"] == State()
-    assert not rollouts.measuring
