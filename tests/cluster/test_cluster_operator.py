@@ -8,6 +8,7 @@ import openai
 
 from harness.cluster import Cluster, Object, find_condition
 from harness.world import ROUTER, Calls, World, ask, credential
+from turnout.settings import Settings
 
 SYSTEM = "turnout-system"
 WRITER = f"system:serviceaccount:{SYSTEM}:"
@@ -56,10 +57,10 @@ def test_a_restarted_operator_writes_nothing_on_an_unchanged_cluster(here: World
 
     def quiet() -> bool:
         before = len(cluster.writes(WRITER))
-        time.sleep(8)
+        time.sleep(Settings().figures_s + 2 * Settings().scrape_s)  # then it has told all figures, too
         return len(cluster.writes(WRITER)) == before
 
-    cluster.wait_for(quiet, "the operator has nothing more to say about what tests did before", 120)
+    cluster.wait_for(quiet, "the operator has nothing more to say about what tests did before", 240)
     stop_operator(cluster)
     before = len(cluster.writes(WRITER))
     start_operator(cluster)

@@ -1,6 +1,7 @@
 """What a request cost, to the picodollar, and what the router counts: exact names, bounded labels."""
 
 import re
+import time
 from decimal import Decimal
 
 import httpx
@@ -135,6 +136,7 @@ TAGS = {
     "turnout_request_milliseconds": {"group"},
     "turnout_key_requests_total": {"group", "model", "key"},
     "turnout_token_requests_total": {"key", "token"},
+    "turnout_token_last_used_timestamp_seconds": {"key", "token"},
     "turnout_tokens_in_total": {"group", "model", "key"},
     "turnout_tokens_cached_total": {"group", "model", "key"},
     "turnout_tokens_out_total": {"group", "model", "key"},
@@ -170,6 +172,22 @@ def test_usage_is_counted_by_key(router: Router, wire: Wire) -> None:
     assert metrics.sum("turnout_tokens_out_total", **labels) == 100
     # 600 × 140,000 + 400 × 14,000 + 50 × 420,000 picodollars
     assert metrics.sum("turnout_cost_nanousd_total", **labels) == pytest.approx(2 * 110_600, abs=1)
+
+
+def test_the_last_use_of_a_token_is_told(router: Router, http: httpx.Client) -> None:
+    """In Unix seconds; to ask whether the token is good is no use of it."""
+
+    def used() -> float:
+        return router.metrics().sum("turnout_token_last_used_timestamp_seconds", key="app")
+
+    began = time.time()
+    post(http)
+    eventually(lambda: began - 1 <= used() <= time.time())
+    before = used()
+    time.sleep(1.1)
+    assert http.get("/v1/auth/verify").status_code == 200
+    time.sleep(0.5)
+    assert used() == before
 
 
 RESULT_OF = {

@@ -73,6 +73,7 @@ def limit_conditions(state: KeyState, routers: int) -> list[Condition]:
 def _token(token: Token, uses: Uses, before: str | None) -> Json:
     status = {"id": token.id, "state": token.state.value, "issuedAt": format_time(token.issued_at)}
     last = uses.last.get(token.id)
-    # To the minute: a status is written no more often for it.
-    used = format_time(last.replace(second=0, microsecond=0)) if last else before
+    # To the minute: a status is written no more often for it. Never back: a new operator may see what was seen before.
+    seen = format_time(last.replace(second=0, microsecond=0)) if last else None
+    used = max(filter(None, (seen, before)), default=None)
     return {**status, "lastUsedAt": used} if used else status

@@ -1,13 +1,14 @@
 """Counts of requests by token, as each router tells them → which tokens are used. No I/O; fed by the watchers."""
 
 from collections.abc import Iterable, Set
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prometheus_client.samples import Sample
 
 from turnout.decide.facts import Uses
 
-METRIC = "turnout_token_requests_total"
+REQUESTS = "turnout_token_requests_total"
+USED_AT = "turnout_token_last_used_timestamp_seconds"
 
 
 class UseBook:
@@ -21,13 +22,22 @@ class UseBook:
         self._since: datetime | None = None
 
     def add(self, life: str, samples: Iterable[Sample], now: datetime) -> None:
-        """A look at a router. life: one process of it, whose counters begin at zero; now: aware UTC."""
-        before = self._counts.get(life, {})
-        counts = {s.labels.get("token", ""): s.value for s in samples if s.name == METRIC}
+        """A look at a router. life: one process of it, whose counters begin at zero; now: aware UTC.
+
+        What came since the last look is dated by this one. What came before the first look may be of any time, so the
+        router's word is taken for it; its clock may be another, and is asked for nothing else.
+        """
+        found: dict[str, dict[str, float]] = {REQUESTS: {}, USED_AT: {}}
+        for sample in samples:
+            if sample.name in found:
+                found[sample.name][sample.labels.get("token", "")] = sample.value
+        counts, before = found[REQUESTS], self._counts.get(life, {})
+        said = {} if life in self._counts else found[USED_AT]
         for token, count in counts.items():
             more = count - before.get(token, 0.0)
             if more > 0:
-                self._last[token] = now
+                used = datetime.fromtimestamp(min(said.get(token, now.timestamp()), now.timestamp()), UTC)
+                self._last[token] = max(used, self._last.get(token, used))
                 self._requests[token] = self._requests.get(token, 0) + int(more)
         self._counts[life], self._looked[life] = counts, now
 

@@ -30,3 +30,5 @@ def test_a_new_operator_keeps_what_was_said_until_it_sees_something_newer() -> N
     """And a token that nobody ever used says nothing."""
     assert "lastUsedAt" not in used(None)["tokens"][0]
     assert used(None, used(NOW))["tokens"][0]["lastUsedAt"] == "2026-11-27T12:30:00Z"
+    earlier = NOW - timedelta(minutes=1)
+    assert used(earlier, used(NOW))["tokens"][0]["lastUsedAt"] == "2026-11-27T12:30:00Z"

@@ -216,7 +216,9 @@ impl Front {
         let bare = path.split('?').next().unwrap_or_default();
         let endpoint = Endpoint::of(path);
         if endpoint != Some(Endpoint::Verify) {
-            count(Metric::TokenRequests, &[name, id], 1); // to ask whether a token is good is no use of it
+            // To ask whether a token is good is no use of it.
+            count(Metric::TokenRequests, &[name, id], 1);
+            count(Metric::TokenUsedAt, &[name, id], self.started / 1000);
         }
         let endpoint = endpoint.ok_or_else(|| replies::unknown_path(method, bare))?;
         if method != endpoint.method() {

@@ -46,6 +46,8 @@ pub enum Metric {
     KeyRequests,
     /// Requests that came with a token of a key, whatever became of them; by them an old token is known to be unused.
     TokenRequests,
+    /// When the last of them came, in Unix seconds.
+    TokenUsedAt,
     /// Prompt tokens.
     TokensIn,
     /// Prompt tokens that the provider had cached.
@@ -82,6 +84,7 @@ impl Metric {
             Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),
             Metric::KeyRequests => ("turnout_key_requests", Counter, USAGE),
             Metric::TokenRequests => ("turnout_token_requests", Counter, &["key", "token"]),
+            Metric::TokenUsedAt => ("turnout_token_last_used_timestamp_seconds", Gauge, &["key", "token"]),
             Metric::TokensIn => ("turnout_tokens_in", Counter, USAGE),
             Metric::TokensCached => ("turnout_tokens_cached", Counter, USAGE),
             Metric::TokensOut => ("turnout_tokens_out", Counter, USAGE),
