@@ -49,13 +49,16 @@ class RouterWatcher:
         """Look for ever."""
         while True:
             await asyncio.sleep(self._every_s)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("a look at routers failed: a bug")
+            await self.look()
 
     async def look(self) -> None:
-        """Look once."""
+        """Look once. Never raises: whoever waits for it goes on with what was known."""
+        try:
+            await self._look()
+        except Exception:
+            log.exception("a look at routers failed: a bug")
+
+    async def _look(self) -> None:
         pods, began = self._pods(), datetime.now(UTC)
         ready = [pod for pod in pods if pod.ready]
         await asyncio.gather(*map(self._read_lanes, ready), *map(self._sample, pods))

@@ -3,6 +3,7 @@
 import json
 
 import httpx
+import pytest
 
 from turnout.decide.usage import Ledger, Use
 from turnout.infra.observation import Observation
@@ -62,3 +63,14 @@ async def test_what_a_router_counts_while_it_ends_is_counted() -> None:
     assert [one.ledger and one.ledger.month[where] for one in seen] == [Use(3, 25, 7000), *[Use(4, 25, 7000)] * 2]
     assert [list(one.ledger.counted) for one in seen if one.ledger] == [["uid-1/0"], ["uid-1/0"], []]
     assert seen[0].lanes == ()
+
+
+async def test_a_bug_in_a_look_stops_nobody_who_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A new operator looks before it publishes: without what it would have seen it still publishes."""
+
+    def broken(_: Observation) -> None:
+        raise ZeroDivisionError
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as http:
+        await RouterWatcher(http, tuple, broken, every_s=1, ledger=Ledger()).look()
+    assert "a look at routers failed: a bug" in caplog.text
