@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import openai
+import pytest
 
 from harness.cluster import Cluster, Object, find_condition
 from harness.world import ROUTER, Calls, World, ask, credential
@@ -51,6 +52,7 @@ def test_routers_need_no_operator(here: World) -> None:
     here.cluster.wait_for(here.ready, "Ready again")
 
 
+@pytest.mark.timeout(300)
 def test_a_restarted_operator_writes_nothing_on_an_unchanged_cluster(here: World) -> None:
     """Killed and started again while nothing happens, it sends not one write; counted in the API server's audit log."""
     cluster = here.cluster
