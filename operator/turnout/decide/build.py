@@ -82,7 +82,8 @@ def decide(
         rollouts={
             r.metadata.name: (r, snapshot.rollout_states.get(r.metadata.name, State())) for r in snapshot.rollouts
         },
-        mint={s.name: specs[s.name] for s in states if s.mint and s.name not in refused},
+        # A conflict over a Secret keeps a first token from being issued; it must not keep a leaked one alive.
+        mint={s.name: specs[s.name] for s in states if s.mint and (s.issued.known or s.name not in refused)},
         revoke=to_revoke(snapshot.keys, snapshot.issued),
         drop=to_drop(snapshot.keys, snapshot.issued, kept),
     )

@@ -5,14 +5,19 @@ from datetime import datetime, timedelta
 
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import OnStillUsed, Overlap, TokenState
-from turnout.decide.facts import Uses
+from turnout.decide.facts import Facts, Uses
 from turnout.decide.issued import Issued, Revocation, Token
 
 
-def drained(key: ScopedKey, issued: Issued, uses: Uses, *, now: datetime) -> Issued:
-    """Draining tokens that may go are Revoked: routers are to refuse them."""
+def drained(key: ScopedKey, issued: Issued, facts: Facts, *, now: datetime) -> Issued:
+    """Draining tokens that may go are Revoked: routers are to refuse them.
+
+    None while a Secret may still hold one, because it could not be written: a program that starts next reads it there,
+    however unused it is until then.
+    """
     draining = (t for t in issued.tokens if t.state is TokenState.DRAINING)
-    gone = [t.id for t in draining if is_over(key, t, now) or may_go(overlap(key), t, uses, now)]
+    rules = overlap(key)
+    gone = [t.id for t in draining if is_over(key, t, now) or (facts.handed_out and may_go(rules, t, facts.uses, now))]
     return issued.turned(TokenState.REVOKED, gone, now)
 
 
@@ -20,14 +25,14 @@ def may_go(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
     """Whether a draining token may be revoked.
 
     After `min`, if routers have seen no request with it for as long. At `max` too if nobody can tell, because routers
-    did not answer; but not if it was seen, unless `onStillUsed` says so.
+    do not answer, and it was not seen lately; and in any case if `onStillUsed` says so.
     """
-    age, unused = now - token.began, uses.unused_for(token.id, now)
+    age, unused = now - token.began, uses.unused_for(token.id)
     if age >= rules.min and unused is not None and unused >= rules.min:
         return True
     if age < rules.max:
         return False
-    return rules.on_still_used is OnStillUsed.REVOKE or not still_used(rules, token, uses, now)
+    return rules.on_still_used is OnStillUsed.REVOKE or (unused is None and not still_used(rules, token, uses, now))
 
 
 def still_used(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
@@ -46,11 +51,14 @@ def overlap(key: ScopedKey) -> Overlap:
 
 
 def forgotten(issued: Issued, refused: frozenset[str], *, now: datetime) -> Issued:
-    """Without revoked tokens that every router was seen to refuse; the last of them is remembered as the proof."""
+    """Without revoked tokens that every router was seen to refuse; of those that had to die at once, the last is
+    remembered as the proof.
+    """
     gone = [t for t in issued.tokens if t.state is TokenState.REVOKED and t.id in refused]
-    if not gone:
-        return issued
-    last = max(gone, key=lambda t: (t.began, t.issued_at))
-    took = max(now - last.began, timedelta()) // timedelta(milliseconds=1)
     left = issued.with_tokens(t for t in issued.tokens if t not in gone)
+    urgent = [t for t in gone if t.urgent]
+    if not urgent:
+        return left
+    last = max(urgent, key=lambda t: (t.began, t.issued_at))
+    took = max(now - last.began, timedelta()) // timedelta(milliseconds=1)
     return replace(left, revocation=Revocation(last.id, last.began, took))

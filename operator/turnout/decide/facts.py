@@ -40,19 +40,25 @@ class Uses:
 
     Attributes:
         last: token id → when a request with it was last seen.
-        requests: token id → requests that were seen.
-        watched_since: from when on every router was watched without a gap; None: there is one.
+        requests: token id → requests that were seen, by the minute in which they were.
+        watched: from when to when every router was watched without a gap; None: one does not answer.
     """
 
     last: Mapping[str, datetime] = field(default_factory=dict)
-    requests: Mapping[str, int] = field(default_factory=dict)
-    watched_since: datetime | None = None
+    requests: Mapping[str, Mapping[datetime, int]] = field(default_factory=dict)
+    watched: tuple[datetime, datetime] | None = None
 
-    def unused_for(self, token: str, now: datetime) -> timedelta | None:
-        """How long no request with the token was seen; None: nobody can tell."""
-        if self.watched_since is None:
+    def unused_for(self, token: str) -> timedelta | None:
+        """How long no request with the token was seen, until the last look; None: nobody can tell."""
+        if self.watched is None:
             return None
-        return max(now - max(self.watched_since, self.last.get(token, self.watched_since)), timedelta())
+        since, until = self.watched
+        return max(until - max(since, self.last.get(token, since)), timedelta())
+
+    def requests_since(self, token: str, since: datetime) -> int:
+        """Requests with the token that were seen in the minute of `since` or later."""
+        seen = self.requests.get(token, {}).items()
+        return sum(count for minute, count in seen if minute >= since.replace(second=0, microsecond=0))
 
     def seen_within(self, token: str, span: timedelta, now: datetime) -> bool:
         """Whether a request with the token was seen in the last so many seconds."""
@@ -68,13 +74,17 @@ class Facts:
         accepted: ids of tokens that every ready router was just seen to accept.
         refused: ids of tokens that every ready router was just seen to refuse.
         handed_out: every Secret of the key holds its current token.
-        denied: why a Secret cannot be written, for a person; empty: nothing speaks against it.
+        at_home: those in its own namespace do, which are what its workloads read.
+        unwritten: why some Secret could not be written, for a person; empty: none failed.
+        denied: the same, if it will not pass by itself.
         rollouts: (kind, name) → each workload that was looked at.
     """
 
     accepted: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     handed_out: bool = False
+    at_home: bool = False
+    unwritten: str = ""
     denied: str = ""
     rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
     uses: Uses = field(default_factory=Uses)

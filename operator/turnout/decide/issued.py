@@ -24,6 +24,7 @@ class Token:
         owner: the key's uid, if it has one. A key that is deleted and made again has another: what was issued for the
             old one is dead.
         since: when it came into its state; None: with its issue.
+        urgent: it was revoked at once, not when nobody used it any more.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Token:
     owner: str | None = None
     state: TokenState = TokenState.ACTIVE
     since: datetime | None = None
+    urgent: bool = False
 
     @property
     def began(self) -> datetime:
@@ -92,10 +94,11 @@ class Rotation:
 
 @dataclass(frozen=True)
 class Failure:
-    """How the last rotation failed; message is for a person."""
+    """How the last rotation failed; message is for a person; emergency: the old token is dead, so nothing went back."""
 
     at: datetime
     message: str
+    emergency: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,12 @@ class Issued:
     def with_tokens(self, tokens: Iterable[Token]) -> "Issued":
         """With other tokens."""
         return replace(self, tokens=tuple(tokens))
+
+    def killed(self, now: datetime) -> "Issued":
+        """With every token Revoked at once."""
+        lives = (t for t in self.tokens if t.state is not TokenState.REVOKED)
+        dead = {t.id: replace(t.turned(TokenState.REVOKED, now), urgent=True) for t in lives}
+        return self.with_tokens(dead.get(t.id, t) for t in self.tokens)
 
     def turned(self, state: TokenState, ids: Iterable[str], now: datetime) -> "Issued":
         """With these tokens in another state."""

@@ -9,7 +9,7 @@ from turnout.api import ScopedKey
 from turnout.api.scopedkey import TokenState
 from turnout.decide.ir import Key
 from turnout.decide.issued import Issued, Token
-from turnout.decide.rotation import is_emergency
+from turnout.decide.rotation import is_dead, is_emergency
 from turnout.decide.usage import Usage
 from turnout.decide.verdict import Phase
 
@@ -50,7 +50,7 @@ def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: d
     mint = False
     if key.spec.revoked:
         phase, token = Phase.REVOKED, None
-    elif key.spec.expires_at is not None and key.spec.expires_at <= now:
+    elif is_dead(key, now):
         phase, token = Phase.EXPIRED, None
     else:
         mint = not issued.known or is_emergency(key, issued)

@@ -18,12 +18,13 @@ from datetime import datetime, timedelta
 
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import Consumer, TokenState
+from turnout.api.scopedkey import Rotation as RotationRules
 from turnout.decide.draining import drained, forgotten, overlap
 from turnout.decide.facts import Facts, Rollout, RolloutState
 from turnout.decide.issued import Failure, Issued, Restart, Rotation, Step, Token
 
 JITTER = 0.1
-"""Share of `rotation.every`, at most, by which a key rotates early: keys of one age must not do so at once. A guess."""
+"""Share of its time, at most, by which a key rotates early: keys of one age must not do so at once. A guess."""
 RENEW_AT = 2 / 3
 """Share of a token's lifetime after which it is replaced. Source: cert-manager's default for certificates."""
 RETRY = timedelta(hours=1)
@@ -45,10 +46,10 @@ def due_at(key: ScopedKey, issued: Issued) -> datetime | None:
         return None
     spans = [key.spec.lifetime * RENEW_AT] if key.spec.lifetime else []
     if key.spec.rotation and key.spec.rotation.every:
-        spans.append(key.spec.rotation.every * (1 - JITTER * _fraction(active.id)))
+        spans.append(key.spec.rotation.every)
     if not spans:
         return None
-    due = active.issued_at + min(spans)
+    due = active.issued_at + min(spans) * (1 - JITTER * _fraction(active.id))
     return max(due, issued.failure.at + min(RETRY, *spans)) if issued.failure else due
 
 
@@ -58,32 +59,43 @@ def triggered(key: ScopedKey, issued: Issued) -> bool:
     return trigger is not None and trigger != issued.trigger
 
 
+def is_dead(key: ScopedKey, now: datetime) -> bool:
+    """Whether no router takes any token of it: it is revoked, or its time is over."""
+    return key.spec.revoked or (key.spec.expires_at is not None and key.spec.expires_at <= now)
+
+
 def is_due(key: ScopedKey, issued: Issued, *, now: datetime) -> bool:
     """Whether a rotation shall begin."""
-    if issued.rotation or not issued.active or len(issued.tokens) >= MOST_TOKENS:
+    if issued.rotation or not issued.active or is_dead(key, now):
         return False
     due = due_at(key, issued)
     return triggered(key, issued) or (due is not None and due <= now)
 
 
 def is_emergency(key: ScopedKey, issued: Issued) -> bool:
-    """Whether the old token must die at once. A rotation under way is cut short: its old token may be the one."""
-    if not (key.spec.rotation and key.spec.rotation.emergency and triggered(key, issued)):
-        return False
-    return bool(issued.known) and not (issued.rotation and issued.rotation.emergency)
+    """Whether the old tokens must die at once. A rotation under way is cut short: any of its tokens may be the one."""
+    wanted = key.spec.rotation is not None and key.spec.rotation.emergency and triggered(key, issued)
+    return wanted and bool(issued.known)
 
 
-def obstacles(key: ScopedKey, facts: Facts) -> str:
+def obstacles(key: ScopedKey, issued: Issued, facts: Facts) -> str:
     """What speaks against beginning, for a person; empty: nothing. Nothing has been changed yet."""
     found = [(c, facts.rollouts.get((c.kind.value, c.name))) for c in consumers(key)]
     words = [f"{c.kind.value} '{c.name}' {_obstacle(rollout)}." for c, rollout in found if _obstacle(rollout)]
-    return " ".join([*words, f"{facts.denied}."] if facts.denied else words)
+    if facts.denied:
+        words.append(f"{facts.denied}.")
+    if len(issued.tokens) >= MOST_TOKENS:
+        oldest = min(issued.tokens, key=lambda t: t.issued_at)
+        words.append(
+            f"It has {MOST_TOKENS} tokens; the oldest, {oldest.id}, is {oldest.state.value} and must go first."
+        )
+    return " ".join(words)
 
 
 def begin(key: ScopedKey, issued: Issued, token: Token, *, emergency: bool, now: datetime) -> Issued:
     """Begin a rotation to a new token, which is Pending."""
     if emergency:
-        issued = issued.turned(TokenState.REVOKED, (t.id for t in issued.tokens), now)
+        issued = issued.killed(now)
     trigger = key.spec.rotation.trigger if key.spec.rotation else None
     rotation = Rotation(token.id, Step.PROVING, now, emergency=emergency)
     return replace(issued, tokens=(*issued.tokens, token), rotation=rotation, trigger=trigger)
@@ -91,7 +103,7 @@ def begin(key: ScopedKey, issued: Issued, token: Token, *, emergency: bool, now:
 
 def revoke(issued: Issued, *, now: datetime) -> Issued:
     """Every token dies at once."""
-    return replace(issued.turned(TokenState.REVOKED, (t.id for t in issued.tokens), now), rotation=None)
+    return replace(issued.killed(now), rotation=None)
 
 
 def take_on(
@@ -101,7 +113,7 @@ def take_on(
     after = advance(key, issued, facts, now=now)
     if not is_due(key, after, now=now):
         return after, ""
-    if why := obstacles(key, facts):
+    if why := obstacles(key, after, facts):
         return after, why
     return begin(key, after, mint(), emergency=False, now=now), ""
 
@@ -115,12 +127,14 @@ def usable(issued: Issued, *, now: datetime) -> Issued:
 def advance(key: ScopedKey, issued: Issued, facts: Facts, *, now: datetime) -> Issued:
     """What follows from what was seen: at most one step of the rotation, and what becomes of older tokens."""
     rotation = issued.rotation
-    if rotation is None:
+    if is_dead(key, now):
+        issued = _ended(issued, now)
+    elif rotation is None:
         fresh = {t.id for t in issued.tokens if t.state is TokenState.PENDING}
         issued = issued.turned(TokenState.ACTIVE, fresh & facts.accepted, now)
     else:
         issued = _STEPS[rotation.step](key, issued, rotation, facts, now)
-    return forgotten(drained(key, issued, facts.uses, now=now), facts.refused, now=now)
+    return forgotten(drained(key, issued, facts, now=now), facts.refused, now=now)
 
 
 def in_motion(key: ScopedKey, issued: Issued, *, now: datetime) -> bool:
@@ -157,18 +171,20 @@ def _proving(_: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now
 
 
 def _handing_out(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
-    if facts.handed_out:
-        return _at(issued, rotation, Step.RESTARTING, now) if consumers(key) else _over(issued, rotation, now)
+    # In an emergency the old token is dead: who can have the new one must not wait for others.
+    if facts.handed_out or (rotation.emergency and facts.at_home and facts.denied):
+        restarting = _at(issued, rotation, Step.RESTARTING, now)
+        return restarting if consumers(key) else _restarting(key, issued, rotation, facts, now)
     if rotation.emergency:
-        return issued  # the old token is dead: to write on is all that helps
-    if facts.denied or now - rotation.since >= HAND_OUT_WITHIN:
-        why = facts.denied or "Secrets could not be written for a minute"
-        return _back(issued, rotation, why, now)
+        return issued
+    if facts.denied or (facts.unwritten and now - rotation.since >= HAND_OUT_WITHIN):
+        return _back(issued, rotation, facts.denied or facts.unwritten, now)
     return issued
 
 
 def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
     told = {(r.kind, r.name): r for r in rotation.restarts}
+    failed = [facts.denied] if rotation.emergency and facts.denied else []
     for consumer in consumers(key):
         name = (consumer.kind.value, consumer.name)
         rollout = facts.rollouts.get(name)
@@ -183,22 +199,32 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
         if rollout.token == rotation.token and rollout.state is RolloutState.DONE:
             continue
         if late or (rollout.token == rotation.token and rollout.state is RolloutState.FAILED):
-            why = rollout.message or "did not roll out in time"
-            return _back(issued, rotation, f"{consumer.kind.value} '{consumer.name}' {why}", now)
+            failed.append(f"{consumer.kind.value} '{consumer.name}' {rollout.message or 'did not roll out in time'}")
+            if rotation.emergency:
+                continue  # there is nothing to go back to, and the others need the new token
+            return _back(issued, rotation, failed[0], now)
         return issued
-    return _over(issued, rotation, now)
+    return _over(issued, rotation, now, Failure(now, "; ".join(failed), rotation.emergency) if failed else None)
 
 
 def _going_back(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
-    late = now - rotation.since >= _within(key)  # the new token drains, so who still has it is not cut off
-    if not facts.handed_out and not late:
+    back = all(_is_back(r, facts.rollouts.get((r.kind, r.name))) for r in rotation.restarts)
+    # Late: the new token drains, and not as long as a Secret may hold it; so who still has it is not cut off.
+    if not (back and facts.handed_out) and now - rotation.since < _within(key):
         return issued
-    if all(
-        _is_back(restart, facts.rollouts.get((restart.kind, restart.name))) or late for restart in rotation.restarts
-    ):
-        back = issued.turned(TokenState.DRAINING, [rotation.token], now)
-        return replace(back, rotation=None, failure=Failure(now, rotation.failure))
-    return issued
+    rest = "" if facts.handed_out else f"; and it could not all be taken back: {facts.unwritten or 'no time was left'}"
+    return _gone_back(issued, rotation, f"{rotation.failure}{rest}", now)
+
+
+def _ended(issued: Issued, now: datetime) -> Issued:
+    """Of a dead key: no rotation, and no token that nobody has. Others stay, in case expiresAt is edited."""
+    rotation = issued.rotation
+    if rotation is not None and rotation.step is Step.GOING_BACK:
+        issued = _gone_back(issued, rotation, rotation.failure, now)
+    elif rotation is not None and rotation.step is not Step.PROVING:
+        issued = _over(issued, rotation, now)
+    fresh = (t.id for t in issued.tokens if t.state is TokenState.PENDING)
+    return replace(issued.turned(TokenState.REVOKED, fresh, now), rotation=None)
 
 
 _Advance = Callable[[ScopedKey, Issued, Rotation, Facts, datetime], Issued]
@@ -220,9 +246,12 @@ def _over(issued: Issued, rotation: Rotation, now: datetime, failure: Failure | 
     return replace(done, rotation=None, failure=failure)
 
 
+def _gone_back(issued: Issued, rotation: Rotation, why: str, now: datetime) -> Issued:
+    back = issued.turned(TokenState.DRAINING, [rotation.token], now)
+    return replace(back, rotation=None, failure=Failure(now, why))
+
+
 def _back(issued: Issued, rotation: Rotation, why: str, now: datetime) -> Issued:
-    if rotation.emergency:  # there is nothing to go back to
-        return _over(issued, rotation, now, Failure(now, why))
     return replace(issued, rotation=replace(rotation, step=Step.GOING_BACK, since=now, failure=why))
 
 
@@ -241,7 +270,7 @@ def _obstacle(rollout: Rollout | None) -> str:
 
 
 def _within(key: ScopedKey) -> timedelta:
-    return key.spec.rotation.rollout_timeout if key.spec.rotation else timedelta()
+    return (key.spec.rotation or RotationRules()).rollout_timeout
 
 
 def _fraction(token: str) -> float:

@@ -1,7 +1,7 @@
 """What was issued for a key, how its rotation stands, what its limits come to → its tokens and conditions. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from turnout.api import ConditionType
@@ -46,13 +46,14 @@ def rotation_conditions(state: KeyState, blocked: str, uses: Uses, now: datetime
         words = f"A rotation is due and cannot begin; nothing was changed. {blocked}"
         found.append(holds(ConditionType.ROTATION_BLOCKED, "Obstacle", words))
     if failure := issued.failure:
-        found.append(holds(ConditionType.ROTATION_FAILED, "RolledBack", failure.message))
+        emergency = failure.emergency
+        reason = "OldTokenRevoked" if emergency else "RolledBack"
+        found.append(holds(ConditionType.ROTATION_FAILED, reason, failure.message))
     rules = overlap(state.key)
     late = [t for t in issued.tokens if t.state is TokenState.DRAINING and now - t.began >= rules.max]
     used = [t for t in late if still_used(rules, t, uses, now) and rules.on_still_used is OnStillUsed.WAIT]
     if used:
-        seen = (f"{t.id}: {uses.requests.get(t.id, 0)}, the last at {format_time(uses.last[t.id])}" for t in used)
-        words = f"It is not revoked while it is used. Requests seen with token {'; '.join(seen)}."
+        words = f"It is not revoked while it is used. {' '.join(_use(t, uses, now) for t in used)}"
         found.append(holds(ConditionType.OLD_TOKEN_STILL_USED, "StillUsed", words))
     return found
 
@@ -68,6 +69,12 @@ def limit_conditions(state: KeyState, routers: int) -> list[Condition]:
         "gets 429. Raise it, or give the operator a rate limit service (TURNOUT_RATE_LIMIT_SERVICE)."
     )
     return [holds(ConditionType.LIMIT_BELOW_ROUTERS, "NothingPasses", words)]
+
+
+def _use(token: Token, uses: Uses, now: datetime) -> str:
+    since = max(token.began, now - timedelta(hours=1))
+    count, last = uses.requests_since(token.id, since), format_time(uses.last[token.id])
+    return f"Token {token.id}: {count} requests seen since {format_time(since)}, the last at {last}."
 
 
 def _token(token: Token, uses: Uses, before: str | None) -> Json:

@@ -1,7 +1,7 @@
 """Counts of requests by token, as each router tells them → which tokens are used. No I/O; fed by the watchers."""
 
 from collections.abc import Iterable, Set
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client.samples import Sample
 
@@ -9,6 +9,8 @@ from turnout.decide.facts import Uses
 
 REQUESTS = "turnout_token_requests_total"
 USED_AT = "turnout_token_last_used_timestamp_seconds"
+REMEMBERED = timedelta(hours=1)
+"""For how long it is known how many requests came in a minute."""
 
 
 class UseBook:
@@ -18,8 +20,9 @@ class UseBook:
         self._counts: dict[str, dict[str, float]] = {}
         self._looked: dict[str, datetime] = {}
         self._last: dict[str, datetime] = {}
-        self._requests: dict[str, int] = {}
+        self._requests: dict[str, dict[datetime, int]] = {}
         self._since: datetime | None = None
+        self._silent: set[str] = set()
 
     def add(self, life: str, samples: Iterable[Sample], now: datetime) -> None:
         """A look at a router. life: one process of it, whose counters begin at zero; now: aware UTC.
@@ -32,17 +35,23 @@ class UseBook:
             if sample.name in found:
                 found[sample.name][sample.labels.get("token", "")] = sample.value
         counts, before = found[REQUESTS], self._counts.get(life, {})
-        said = {} if life in self._counts else found[USED_AT]
+        is_new = life not in self._counts
         for token, count in counts.items():
             more = count - before.get(token, 0.0)
-            if more > 0:
-                used = datetime.fromtimestamp(min(said.get(token, now.timestamp()), now.timestamp()), UTC)
-                self._last[token] = max(used, self._last.get(token, used))
-                self._requests[token] = self._requests.get(token, 0) + int(more)
+            if more <= 0:
+                continue
+            said = found[USED_AT].get(token) if is_new else None
+            used = now if said is None else datetime.fromtimestamp(min(said, now.timestamp()), UTC)
+            self._last[token] = max(used, self._last.get(token, used))
+            if not is_new:
+                self._count(token, int(more), now)
         self._counts[life], self._looked[life] = counts, now
 
     def keep(self, lives: Set[str]) -> None:
-        """Forget routers that are gone."""
+        """Forget routers that are gone. One that did not answer to its end takes with it what it saw."""
+        if self._silent - lives:
+            self._since = None
+        self._silent &= lives
         for life in self._counts.keys() - lives:
             del self._counts[life], self._looked[life]
 
@@ -52,7 +61,15 @@ class UseBook:
         One of them that did not answer may have seen anything: then nobody can tell what was unused.
         """
         alive = set(lives)
-        complete = bool(alive) and all(life in self._looked and self._looked[life] >= since for life in alive)
+        asked = alive | self._silent
+        self._silent = {life for life in asked if life not in self._looked or self._looked[life] < since}
+        complete = bool(alive) and not self._silent
         if complete and self._since is None:
             self._since = since
-        return Uses(dict(self._last), dict(self._requests), self._since if complete else None)
+        watched = (self._since, since) if complete and self._since is not None else None
+        return Uses(dict(self._last), {token: dict(seen) for token, seen in self._requests.items()}, watched)
+
+    def _count(self, token: str, more: int, now: datetime) -> None:
+        minute = now.replace(second=0, microsecond=0)
+        seen = {at: count for at, count in self._requests.get(token, {}).items() if now - at < REMEMBERED}
+        self._requests[token] = {**seen, minute: seen.get(minute, 0) + more}

@@ -64,9 +64,11 @@ async def _facts(
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
     denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
     written = handed_out.done and not problem and state.name not in handed_out.unwritten
-    told = rotation if written else None  # who restarts reads the Secret, which must be right by then
+    unwritten = handed_out.unwritten.get(state.name, "")
+    at_home = written
+    told = rotation if at_home else None  # who restarts reads the Secret, which must be right by then
     rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, told)
-    return Facts(proof.accepted, proof.refused, written, denied, rollouts, uses)
+    return Facts(proof.accepted, proof.refused, written, at_home, unwritten, denied, rollouts, uses)
 
 
 def next_look(decision: Decision, time: datetime) -> list[float]:

@@ -6,6 +6,7 @@ import pytest
 
 from golden.golden import NOW, snapshot, token
 from golden.test_golden import CASES
+from harness import manifests
 from harness.manifests import key
 from turnout.api import ScopedKey
 from turnout.decide.build import decide
@@ -66,3 +67,12 @@ def test_a_budget_is_spent_when_all_of_it_is_used(nano_usd: int, spent: bool) ->
     usage = Usage(month={("assistant", "gpt"): Use(1, 10, nano_usd)})
     assert is_spent(ScopedKey.parse(key("app", limits={"usdPerMonth": "2.5"})), usage) is spent
     assert not is_spent(ScopedKey.parse(key("app")), usage)
+
+
+def test_a_conflict_over_a_secret_keeps_no_leaked_token_alive() -> None:
+    """A key without a token waits until the conflict is over; an emergency does not."""
+    rotation = {"trigger": "leak", "emergency": True}
+    given = manifests.snapshot(manifests.key("app", secretName="theirs", rotation=rotation))
+    given = replace(given, foreign_secrets=frozenset({"theirs"}))
+    assert decide(replace(given, issued={"app": Issued((token("app"),))}), None, now=NOW).mint
+    assert not decide(replace(given, issued={}), None, now=NOW).mint

@@ -1,5 +1,6 @@
 """Rotations, step by step: what begins them, what ends them, what takes them back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness.manifests import key
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import TokenState
 from turnout.decide.facts import Facts, Rollout, RolloutState, Uses
-from turnout.decide.issued import Failure, Issued, Rotation, Step, Token
+from turnout.decide.issued import Failure, Issued, Revocation, Rotation, Step, Token
 from turnout.decide.keys import key_state
 from turnout.decide.rotation import (
     MOST_TOKENS,
@@ -21,6 +22,7 @@ from turnout.decide.rotation import (
     is_due,
     is_emergency,
     look_at,
+    revoke,
     take_on,
     unproven,
 )
@@ -29,9 +31,10 @@ from turnout.decide.verdict import Phase
 BORN = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 APP, WORKER = ("Deployment", "app"), ("StatefulSet", "worker")
 CONSUMERS = [{"kind": kind, "name": name} for kind, name in (APP, WORKER)]
-WATCHED = Uses(watched_since=BORN)
+WATCHED = Uses(watched=(BORN, NOW))
 
 
 def spec(**rotation: Any) -> ScopedKey:
@@ -162,8 +165,10 @@ def test_a_secret_that_cannot_be_written_takes_everything_back() -> None:
     denied = run(scoped, issued, Facts(denied="Secret 'app' cannot be written: immutable"))
     assert denied.rotation is not None
     assert denied.rotation.step is Step.GOING_BACK
-    assert run(scoped, issued, Facts(), now=NOW + timedelta(seconds=59)) == issued
-    late = run(scoped, issued, Facts(), now=NOW + MINUTE)
+    failing = Facts(unwritten="Secret 'app' cannot be written: 500")
+    assert run(scoped, issued, failing, now=NOW + timedelta(seconds=59)) == issued
+    assert run(scoped, issued, Facts(), now=NOW + MINUTE) == issued, "it was only put off"
+    late = run(scoped, issued, failing, now=NOW + MINUTE)
     assert late.rotation is not None
     assert late.rotation.step is Step.GOING_BACK
     assert states(run(scoped, denied, Facts(handed_out=True))) == {"old": "Active", "new": "Draining"}
@@ -205,6 +210,7 @@ def test_an_emergency_kills_the_old_tokens_before_anything_else() -> None:
     assert states(issued) == {"older": "Revoked", "old": "Revoked", "new": "Pending"}
     assert (issued.current, [t.id for t in issued.known]) == (None, ["new"])
     assert not is_emergency(scoped, issued), "once for each trigger"
+    assert is_emergency(spec(trigger="leak of the new one", emergency=True), issued)
     issued = run(scoped, issued, Facts(frozenset({"new"}), frozenset({"old"})), now=NOW + timedelta(milliseconds=250))
     assert issued.revocation is not None
     assert (issued.revocation.token, issued.revocation.took_ms) == ("old", 250)
@@ -212,6 +218,90 @@ def test_an_emergency_kills_the_old_tokens_before_anything_else() -> None:
     issued = run(scoped, issued, WRITTEN, rollouts(Rollout(RolloutState.DONE)), rollouts(failing))
     assert states(issued) == {"older": "Revoked", "new": "Active"}
     assert issued.failure is not None
+    assert issued.failure.emergency
+
+
+def emergency(*facts: Facts) -> Issued:
+    """What is kept after these looks, once every router accepts the new token of an emergency."""
+    scoped = spec(trigger="leak", emergency=True, consumers=CONSUMERS)
+    return run(scoped, rotating(scoped, emergency=True), ACCEPTED, *facts)
+
+
+def test_in_an_emergency_a_workload_that_fails_keeps_no_other_from_the_new_token() -> None:
+    """There is nothing to go back to, and the others hold a dead token; in the end it is told who failed."""
+    was, told = Rollout(RolloutState.DONE), Rollout(RolloutState.DONE, "new")
+    failed = Rollout(RolloutState.FAILED, "new", "did not roll out")
+    issued = emergency(WRITTEN, rollouts(was, was), rollouts(failed, was))
+    assert issued.rotation is not None
+    assert [r.name for r in issued.rotation.restarts] == ["app", "worker"]
+    over = run(spec(trigger="leak", emergency=True, consumers=CONSUMERS), issued, rollouts(failed, told))
+    assert (over.rotation, states(over)) == (None, {"old": "Revoked", "new": "Active"})
+    assert over.failure == Failure(NOW, "Deployment 'app' did not roll out", emergency=True)
+
+
+def test_in_an_emergency_a_copy_that_is_denied_keeps_nobody_else_from_the_new_token() -> None:
+    """Workloads read the Secrets of their own namespace. What failed is told at the end."""
+    denied = "Secret 'copy' in namespace 'b' cannot be written: it does not allow it"
+    partly = Facts(at_home=True, unwritten=denied, denied=denied)
+    assert emergency(Facts(unwritten=denied, denied=denied)).rotation == emergency(Facts()).rotation
+    issued = emergency(partly)
+    assert issued.rotation is not None
+    assert issued.rotation.step is Step.RESTARTING
+    told = Rollout(RolloutState.DONE, "new")
+    looks = [replace(partly, rollouts={APP: told, WORKER: told})] * 3
+    over = emergency(partly, *looks)
+    assert (over.rotation, over.failure and over.failure.message) == (None, denied)
+
+
+def test_a_token_that_a_secret_may_still_hold_is_not_revoked_for_being_unused() -> None:
+    """After a way back that ended late: the program that starts next reads it there."""
+    scoped = spec(trigger="now", consumers=CONSUMERS, rolloutTimeout="1m")
+    denied = "Secret 'copy' in namespace 'b' cannot be written: it does not allow it"
+    lost = Facts(unwritten=denied, denied=denied, uses=WATCHED)
+    back = replace(rotating(scoped), rotation=Rotation("new", Step.GOING_BACK, NOW, failure="Deployment 'app' failed"))
+    over = run(scoped, back, lost, now=NOW + 2 * MINUTE)
+    assert over.failure is not None
+    assert over.failure.message == f"Deployment 'app' failed; and it could not all be taken back: {denied}"
+    later = NOW + timedelta(days=3)
+    watched = Uses(watched=(BORN, later))
+    assert states(run(scoped, over, replace(lost, uses=watched), now=later))["new"] == "Draining"
+    assert states(run(scoped, over, Facts(handed_out=True, uses=watched), now=later))["new"] == "Revoked"
+
+
+@pytest.mark.parametrize("rules", [{"every": "1d"}, {"trigger": "now"}])
+def test_a_key_whose_time_is_over_does_not_rotate(rules: dict[str, Any]) -> None:
+    """No router would ever accept the new token."""
+    scoped = ScopedKey.parse(key("app", expiresAt="2026-11-10T00:00:00Z", rotation=rules))
+    after, why = take_on(scoped, Issued((token("old"),)), Facts(), lambda: token("new"), now=NOW)
+    assert (after, why) == (Issued((token("old"),)), "")
+
+
+@pytest.mark.parametrize(
+    ("step", "left"),
+    [
+        (Step.PROVING, {"old": "Active", "new": "Revoked"}),
+        (Step.HANDING_OUT, {"old": "Draining", "new": "Active"}),
+        (Step.RESTARTING, {"old": "Draining", "new": "Active"}),
+        (Step.GOING_BACK, {"old": "Active", "new": "Draining"}),
+    ],
+)
+def test_a_rotation_ends_with_its_key(step: Step, left: dict[str, str]) -> None:
+    """It would wait for ever for routers that refuse every token of it; who has which stays as it is."""
+    scoped = ScopedKey.parse(key("app", expiresAt="2026-11-10T00:00:00Z", rotation={"every": "1d"}))
+    issued = rotating(scoped)
+    assert issued.rotation is not None
+    after = run(scoped, replace(issued, rotation=replace(issued.rotation, step=step)), Facts())
+    assert (after.rotation, states(after)) == (None, left)
+
+
+def test_only_what_had_to_die_at_once_is_remembered_with_its_time() -> None:
+    """An old token that nobody used any more does not take the place of a leak."""
+    leaked = Revocation("leaked", BORN, 412)
+    ordinary = Issued((token("old", TokenState.REVOKED, since=BORN), token("new")), revocation=leaked)
+    refused = Facts(refused=frozenset({"old", "new"}))
+    assert run(spec(), ordinary, refused) == Issued((token("new"),), revocation=leaked)
+    dead = run(spec(), revoke(ordinary, now=NOW), refused, now=NOW + timedelta(milliseconds=300))
+    assert (dead.tokens, dead.revocation) == ((), Revocation("new", NOW, 300))
 
 
 @pytest.mark.parametrize(
@@ -244,6 +334,14 @@ def test_keys_of_one_age_do_not_rotate_together() -> None:
     assert crowd < 10
 
 
+def test_lifetimes_of_one_age_do_not_end_together_either() -> None:
+    """Early, never late."""
+    dues = [due_at(spec(lifetime="90d"), Issued((token(f"{n:08x}"),))) for n in range(1000)]
+    moments = sorted(due - BORN for due in dues if due)
+    assert timedelta(days=54) <= moments[0] < timedelta(days=55) < timedelta(days=59) < moments[-1]
+    assert moments[-1] <= timedelta(days=60)
+
+
 def test_a_failed_rotation_is_left_alone_for_a_while() -> None:
     """But not if another trigger asks."""
     failed = Issued((token("old"),), failure=Failure(NOW, "it failed"))
@@ -254,26 +352,41 @@ def test_a_failed_rotation_is_left_alone_for_a_while() -> None:
 
 
 def test_old_tokens_do_not_pile_up() -> None:
-    """With eight of them the next rotation waits."""
-    many = tuple(token(f"d{n}", TokenState.DRAINING) for n in range(MOST_TOKENS - 1))
-    assert not is_due(spec(trigger="now"), Issued((*many, token("old"))), now=NOW)
-    assert is_due(spec(trigger="now"), Issued((*many[1:], token("old"))), now=NOW)
+    """With eight of them the next rotation waits, and says for what."""
+    many = tuple(token(f"d{n}", TokenState.DRAINING, since=NOW) for n in range(MOST_TOKENS - 1))
+    full = Issued((*many, token("old")))
+    after, why = take_on(spec(trigger="now"), full, Facts(), lambda: token("new"), now=NOW)
+    assert (after, why) == (full, "It has 8 tokens; the oldest, d0, is Draining and must go first.")
+    fewer = Issued((*many[1:], token("old")))
+    assert take_on(spec(trigger="now"), fewer, Facts(), lambda: token("new"), now=NOW)[1] == ""
+
+
+def used(ago: timedelta) -> Uses:
+    """Token `old` was used so long ago; routers are watched all the time."""
+    return Uses({"old": NOW - ago}, {}, (BORN, NOW))
 
 
 DRAINS: dict[str, tuple[dict[str, Any], timedelta, Uses, bool]] = {
     "too young": ({}, 9 * MINUTE, WATCHED, False),
     "unused for ten minutes": ({}, 10 * MINUTE, WATCHED, True),
-    "used five minutes ago": ({}, 60 * MINUTE, Uses({"old": NOW - 5 * MINUTE}, {}, BORN), False),
-    "used ten minutes ago": ({}, 60 * MINUTE, Uses({"old": NOW - 10 * MINUTE}, {}, BORN), True),
-    "watched for five minutes": ({}, 60 * MINUTE, Uses(watched_since=NOW - 5 * MINUTE), False),
+    "used five minutes ago": ({}, 60 * MINUTE, used(5 * MINUTE), False),
+    "used ten minutes ago": ({}, 60 * MINUTE, used(10 * MINUTE), True),
+    "watched for five minutes": ({}, 60 * MINUTE, Uses(watched=(NOW - 5 * MINUTE, NOW)), False),
     "a router does not answer": ({}, 60 * MINUTE, Uses(), False),
     "a router does not answer at the end": ({}, timedelta(hours=24), Uses(), True),
-    "still used at the end": ({}, timedelta(hours=24), Uses({"old": NOW - MINUTE}, {}, BORN), False),
+    "still used at the end": ({}, timedelta(hours=24), used(MINUTE), False),
     "still used, and no matter": (
         {"onStillUsed": "Revoke"},
         timedelta(hours=24),
-        Uses({"old": NOW - MINUTE}, {}, BORN),
+        used(MINUTE),
         True,
+    ),
+    "watched for five minutes at the end": ({}, timedelta(hours=24), Uses(watched=(NOW - 5 * MINUTE, NOW)), False),
+    "unused between two looks": (
+        {"min": "4s"},
+        60 * MINUTE,
+        Uses({"old": NOW - 5 * SECOND}, {}, (BORN, NOW - 3 * SECOND)),
+        False,
     ),
     "no overlap wanted": ({"min": "0s"}, timedelta(), WATCHED, True),
     "a clock that went back": ({}, -MINUTE, WATCHED, False),
@@ -286,7 +399,7 @@ def test_an_old_token_goes_when_nobody_uses_it(case: str) -> None:
     overlap, age, uses, goes = DRAINS[case]
     scoped = spec(trigger="x", overlap=overlap)
     old = token("old", TokenState.DRAINING, since=NOW - age)
-    after = run(scoped, Issued((old, token("new", issued_at=NOW)), trigger="x"), Facts(uses=uses))
+    after = run(scoped, Issued((old, token("new", issued_at=NOW)), trigger="x"), Facts(handed_out=True, uses=uses))
     assert states(after)["old"] == ("Revoked" if goes else "Draining")
     if goes:
         assert [t.id for t in unproven(after)] == ["old"]

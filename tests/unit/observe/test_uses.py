@@ -49,3 +49,42 @@ def test_a_router_found_later_does_not_make_a_use_older() -> None:
 def test_a_token_that_was_never_used_has_no_date() -> None:
     """Nor one that only verify was asked with."""
     assert looked(UseBook(), "a", 0, NOW).last == {}
+
+
+def test_what_is_counted_is_what_was_seen_to_come() -> None:
+    """Not what a router had counted before the first look, which may be of any time."""
+    book, old = UseBook(), NOW - timedelta(days=3)
+    assert looked(book, "a", 1_000_000, NOW, old).requests_since("t", old) == 0
+    assert looked(book, "a", 1_000_007, NOW + LOOK).requests_since("t", NOW) == 7
+    uses = looked(book, "a", 1_000_010, NOW + timedelta(minutes=5))
+    assert [uses.requests_since("t", NOW + timedelta(minutes=m)) for m in (0, 1, 5, 6)] == [10, 3, 3, 0]
+    uses = looked(book, "a", 1_000_011, NOW + timedelta(minutes=62))
+    assert uses.requests_since("t", NOW) == 4, "for an hour"
+
+
+def test_a_router_that_is_silent_to_its_end_is_a_gap() -> None:
+    """It took with it what it saw; until its end nobody can tell, and then watching begins anew."""
+    book = UseBook()
+    for life in ("a", "b"):
+        book.add(life, (), NOW)
+    assert book.uses(["a", "b"], NOW).watched == (NOW, NOW)
+    later = NOW
+    for _ in range(3):
+        later += timedelta(minutes=1)
+        book.add("a", (), later)
+        book.keep({"a", "b"})
+        assert book.uses(["a", "b"], later).unused_for("t") is None
+    assert book.uses(["a"], later).watched is None, "not ready any more, and still silent"
+    later += timedelta(minutes=1)
+    book.add("a", (), later)
+    book.keep({"a"})
+    assert book.uses(["a"], later).watched == (later, later)
+
+
+def test_a_router_that_answers_again_tells_what_it_saw_meanwhile() -> None:
+    """Which is no gap."""
+    book = UseBook()
+    book.add("a", (), NOW)
+    book.uses(["a"], NOW)
+    assert book.uses(["a"], NOW + LOOK).watched is None
+    assert looked(book, "a", 0, NOW + 2 * LOOK).watched == (NOW, NOW + 2 * LOOK)
