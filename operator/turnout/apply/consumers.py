@@ -1,13 +1,12 @@
 """Tokens → the Secrets that programs read; only tokens that every router knows get this far."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import Decision
-from turnout.decide.keys import KeyState
 from turnout.errors import ClusterError, DeniedError
 from turnout.infra.consumer import consumer_secrets, copy_of
 from turnout.infra.kinds import NAMESPACE, SECRET
@@ -21,7 +20,7 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class HandOut:
-    """How far it came. done: nothing was left for later; unwritten: keys of which some Secret could not be written, and
+    """How far it came. done: nothing was left for later; unwritten: keys with Secrets that could not be written, and
     why; denied: those of them for which that will not pass by itself.
     """
 
@@ -38,34 +37,36 @@ async def hand_out(
     find: Find,
     interrupted: Callable[[], bool],
 ) -> HandOut:
-    """Write the Secrets of each key that has a token and no conflict. A key whose cannot be written stops no other.
+    """Write the Secrets of each key that has a token and no conflict. One that cannot be written stops no other, be it
+    of the same key: that all have a new token or none is seen to by its rotation, which goes back; the old token must
+    get as far as it can, too, and so must the only one that an emergency leaves.
 
     uids: of the ScopedKeys, by name; find: a Secret as it is known now, by namespace and name.
     """
     namespace = decision.router.namespace
     refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
-    unwritten: dict[str, str] = {}
-    denied: dict[str, str] = {}
+    wanted = [(s.name, desired) for s in ready for desired in consumer_secrets(namespace, s, uids[s.name])]
+    errors: list[ClusterError | None] = []
     elsewhere = Elsewhere(kube, namespace)
 
-    async def write(state: KeyState) -> None:
-        for desired in consumer_secrets(namespace, state, uids[state.name]):
-            try:
-                await _write(kube, applier, elsewhere, desired, find)
-            except ClusterError as error:
-                meta = desired["metadata"]
-                where = f" in namespace '{meta['namespace']}'" if meta["namespace"] != namespace else ""
-                unwritten[state.name] = f"Secret '{meta['name']}'{where} cannot be written: {error}"
-                if isinstance(error, DeniedError):
-                    denied[state.name] = unwritten[state.name]
-                return  # all or none: the rotation goes back, or the rest is written when this one is
+    async def write(desired: Json) -> ClusterError | None:
+        try:
+            await _write(kube, applier, elsewhere, desired, find)
+        except ClusterError as error:
+            return error
+        return None
 
-    for start in range(0, len(ready), AT_ONCE):
-        await asyncio.gather(*map(write, ready[start : start + AT_ONCE]))
-        if interrupted() and start + AT_ONCE < len(ready):
-            return HandOut(False, unwritten, denied)
-    return HandOut(True, unwritten, denied)
+    while len(errors) < len(wanted):
+        lot = wanted[len(errors) : len(errors) + AT_ONCE]
+        errors += await asyncio.gather(*(write(desired) for _, desired in lot))
+        if interrupted():
+            break
+    tried = zip(wanted, errors, strict=False)
+    failed = [(key, error, _words(namespace, desired, error)) for (key, desired), error in tried if error]
+    unwritten = _joined((key, words) for key, _, words in failed)
+    denied = _joined((key, words) for key, error, words in failed if isinstance(error, DeniedError))
+    return HandOut(len(errors) == len(wanted), unwritten, denied)
 
 
 class Elsewhere:
@@ -101,3 +102,17 @@ async def _write(kube: Kube, applier: Applier, elsewhere: Elsewhere, desired: Js
     if there is not None and not is_ours(there):
         return  # its event is on the way, and then the key has a conflict
     await applier.apply(desired)
+
+
+def _words(namespace: str, desired: Json, error: ClusterError) -> str:
+    meta = desired["metadata"]
+    where = f" in namespace '{meta['namespace']}'" if meta["namespace"] != namespace else ""
+    return f"Secret '{meta['name']}'{where} cannot be written: {error}"
+
+
+def _joined(reasons: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By key, in the order of its Secrets: a status must not change with who fails first."""
+    found: dict[str, list[str]] = {}
+    for key, reason in reasons:
+        found.setdefault(key, []).append(reason)
+    return {key: "; ".join(words) for key, words in found.items()}

@@ -9,7 +9,8 @@ from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import decide
 from turnout.errors import DeniedError
-from turnout.infra.labels import OURS
+from turnout.infra.kinds import NAMESPACE, Kind
+from turnout.infra.labels import OURS, permission
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -23,8 +24,10 @@ class Cluster:
         self.denies: str | None = None
         self.result: HandOut | None = None
 
-    async def get(self, _kind: Any, _namespace: str, name: str) -> dict[str, Any] | None:
-        """The Secret as it is."""
+    async def get(self, kind: Kind, _namespace: str, name: str) -> dict[str, Any] | None:
+        """The Secret as it is; or a namespace, of which only the one named "open" allows copies."""
+        if kind == NAMESPACE:
+            return {"metadata": {"labels": dict([permission("ai")]) if name == "open" else {}}}
         return self.unheard_of.get(name)
 
     async def apply(self, obj: dict[str, Any]) -> bool:
@@ -78,3 +81,15 @@ async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:
     assert await handed_out(cluster, key("a"), key("b"), key("c")) == ["a", "c"]
     words = {"b": "Secret 'b' cannot be written: 422: field is immutable"}
     assert cluster.result == HandOut(True, words, denied=words)
+
+
+async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None:
+    """On the way back and in an emergency each Secret with the living token counts; all that fail are told."""
+    cluster = Cluster()
+    cluster.denies = "b"
+    copies = [{"name": "a", "namespace": "closed"}, {"name": "b"}, {"name": "c", "namespace": "open"}]
+    assert await handed_out(cluster, key("app", copies=copies)) == ["app", "c"]
+    assert cluster.result is not None
+    told = cluster.result.denied["app"]
+    assert "Secret 'a' in namespace 'closed' cannot be written: the namespace does not allow it" in told
+    assert told.endswith("; Secret 'b' cannot be written: 422: field is immutable")
