@@ -97,7 +97,7 @@ async def _write(kube: Kube, applier: Applier, elsewhere: Elsewhere, desired: Js
     if there is None:
         # It may have been made a moment ago by somebody else; server-side apply would take it over.
         there = await kube.get(SECRET, namespace, name)
-    if there is not None and source is not None and copy_of(there) != source:
+    if there is not None and copy_of(there) != source:
         raise DeniedError("it exists and is not this key's; choose another name, or delete it")
     if there is not None and not is_ours(there):
         return  # its event is on the way, and then the key has a conflict

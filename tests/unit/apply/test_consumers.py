@@ -10,7 +10,7 @@ from turnout.apply.objects import Applier
 from turnout.decide.build import decide
 from turnout.errors import DeniedError
 from turnout.infra.kinds import NAMESPACE, Kind
-from turnout.infra.labels import OURS, permission
+from turnout.infra.labels import COPY_OF, OURS, permission
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -93,3 +93,13 @@ async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None
     told = cluster.result.denied["app"]
     assert "Secret 'a' in namespace 'closed' cannot be written: the namespace does not allow it" in told
     assert told.endswith("; Secret 'b' cannot be written: 422: field is immutable")
+
+
+async def test_a_copy_of_another_namespaces_key_is_not_taken_over() -> None:
+    """Its programs would have another key's token from one moment to the next; the newcomer is told."""
+    copy = {"metadata": {"name": "shared", "labels": OURS, "annotations": {COPY_OF: "shop/billing"}}}
+    cluster = Cluster(shared=copy)
+    assert await handed_out(cluster, key("app", copies=[{"name": "shared"}])) == ["app"]
+    assert await handed_out(cluster, key("other", secretName="shared")) == ["app"]
+    assert cluster.result is not None
+    assert "Secret 'shared' cannot be written: it exists and is not this key's" in cluster.result.denied["other"]
