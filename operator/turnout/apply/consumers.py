@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import Decision
+from turnout.decide.issued import Step
+from turnout.decide.keys import KeyState
 from turnout.errors import ClusterError, DeniedError
 from turnout.infra.consumer import consumer_secrets, copy_of
 from turnout.infra.kinds import NAMESPACE, SECRET
@@ -18,15 +20,21 @@ AT_ONCE = 8
 """Secrets written at one time; between two lots it is seen whether something is more urgent."""
 
 
+WAITING = (Step.HANDING_OUT, Step.GOING_BACK, Step.RESTARTING)
+"""Steps of a rotation that wait for Secrets, the first to be served first. Other keys mostly have theirs."""
+
+
 @dataclass(frozen=True)
 class HandOut:
     """How far it came. done: nothing was left for later; unwritten: keys with Secrets that could not be written, and
-    why; denied: those of them for which that will not pass by itself.
+    why; denied: those of them for which that will not pass by itself; left: keys with Secrets that were not tried,
+    because something was more urgent.
     """
 
     done: bool
     unwritten: Mapping[str, str] = field(default_factory=dict)
     denied: Mapping[str, str] = field(default_factory=dict)
+    left: frozenset[str] = frozenset()
 
 
 async def hand_out(
@@ -46,6 +54,7 @@ async def hand_out(
     namespace = decision.router.namespace
     refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
+    ready.sort(key=_turn)
     wanted = [(s.name, desired) for s in ready for desired in consumer_secrets(namespace, s, uids[s.name])]
     errors: list[ClusterError | None] = []
     elsewhere = Elsewhere(kube, namespace)
@@ -66,7 +75,8 @@ async def hand_out(
     failed = [(key, error, _words(namespace, desired, error)) for (key, desired), error in tried if error]
     unwritten = _joined((key, words) for key, _, words in failed)
     denied = _joined((key, words) for key, error, words in failed if isinstance(error, DeniedError))
-    return HandOut(len(errors) == len(wanted), unwritten, denied)
+    left = frozenset(key for key, _ in wanted[len(errors) :])
+    return HandOut(not left, unwritten, denied, left)
 
 
 class Elsewhere:
@@ -102,6 +112,12 @@ async def _write(kube: Kube, applier: Applier, elsewhere: Elsewhere, desired: Js
     if there is not None and not is_ours(there):
         return  # its event is on the way, and then the key has a conflict
     await applier.apply(desired)
+
+
+def _turn(state: KeyState) -> int:
+    """Hand-outs that are interrupted again and again must not always get to the same few keys, which need nothing."""
+    step = state.issued.rotation.step if state.issued.rotation else None
+    return WAITING.index(step) if step in WAITING else len(WAITING)
 
 
 def _words(namespace: str, desired: Json, error: ClusterError) -> str:

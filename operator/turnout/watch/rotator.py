@@ -63,9 +63,9 @@ async def _facts(
     relevant = names if rotation is None or rotation.step is Step.RESTARTING else []
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
     denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
-    written = handed_out.done and not problem and state.name not in handed_out.unwritten
-    unwritten = handed_out.unwritten.get(state.name, "")
-    at_home = written
+    left, unwritten = state.name in handed_out.left, handed_out.unwritten.get(state.name, "")
+    written = not (problem or left or unwritten)
+    at_home = not (problem or left or state.name in handed_out.unwritten_here)
     told = rotation if at_home else None  # who restarts reads the Secret, which must be right by then
     rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, told)
     return Facts(proof.accepted, proof.refused, written, at_home, unwritten, denied, rollouts, uses)

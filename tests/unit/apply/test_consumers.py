@@ -1,5 +1,7 @@
 """Handing out tokens: to whom, and when not."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -8,11 +10,13 @@ from turnout.apply.consumers import AT_ONCE, HandOut, hand_out
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import decide
+from turnout.decide.issued import Rotation, Step
 from turnout.errors import DeniedError
 from turnout.infra.kinds import NAMESPACE, Kind
 from turnout.infra.labels import COPY_OF, OURS, permission
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+STEADY: Mapping[str, Step] = {}
 
 
 class Cluster:
@@ -38,9 +42,13 @@ class Cluster:
         return True
 
 
-async def handed_out(cluster: Cluster, *keys: Manifest, interrupted: bool = False) -> list[str]:
-    """The Secrets that were written for these keys."""
-    decision = decide(snapshot(*keys), None, now=NOW)
+async def handed_out(
+    cluster: Cluster, *keys: Manifest, interrupted: bool = False, steps: Mapping[str, Step] = STEADY
+) -> list[str]:
+    """The Secrets that were written for these keys. steps: of those that rotate, by name."""
+    given = snapshot(*keys)
+    rotating = {n: replace(given.issued[n], rotation=Rotation(f"id-{n}", step, NOW)) for n, step in steps.items()}
+    decision = decide(replace(given, issued={**given.issued, **rotating}), None, now=NOW)
     uids = {k["metadata"]["name"]: "u" for k in keys}
     kube, applier = cast("Kube", cluster), cast("Applier", cluster)
     cluster.result = await hand_out(kube, applier, decision, uids, lambda *_: None, lambda: interrupted)
@@ -72,6 +80,15 @@ async def test_something_urgent_goes_first() -> None:
     """A thousand Secrets do not hold up the end of a revoked key; the rest follows in the next run."""
     keys = [key(f"k{n}") for n in range(3 * AT_ONCE)]
     assert len(await handed_out(Cluster(), *keys, interrupted=True)) == AT_ONCE
+
+
+async def test_who_waits_for_secrets_goes_first() -> None:
+    """However often hand-outs are interrupted, each gets on with a rotation; and who was not come to is told."""
+    cluster, waiting = Cluster(), {"k8": Step.GOING_BACK, "k9": Step.HANDING_OUT}
+    keys = [key(f"k{n}") for n in range(AT_ONCE + 2)]
+    written = await handed_out(cluster, *keys, interrupted=True, steps={"k0": Step.PROVING, **waiting})
+    assert set(written) >= {"k8", "k9"}
+    assert cluster.result == HandOut(False, left=frozenset({"k6", "k7"}))
 
 
 async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:

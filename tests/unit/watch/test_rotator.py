@@ -1,0 +1,68 @@
+"""Keys in motion: what is looked at for them, and how far they get."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+from pydantic import SecretStr
+
+from harness.manifests import key, snapshot, token
+from turnout.api.scopedkey import TokenState
+from turnout.apply.consumers import HandOut
+from turnout.decide.build import Decision, decide
+from turnout.decide.facts import Uses
+from turnout.decide.issued import Issued, Rotation, Step, Token
+from turnout.watch.context import Context, now
+from turnout.watch.rotator import Moved, move
+
+NOW = now()
+PROGRAMS = [{"kind": "Deployment", "name": "one"}, {"kind": "StatefulSet", "name": "two"}]
+
+
+class Cluster:
+    """An API server without any workload; it knows who was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def get(self, _kind: Any, _namespace: str, name: str) -> None:
+        """None is there."""
+        self.asked.append(name)
+
+
+def issued(name: str, *, older: TokenState, step: Step | None = None) -> Issued:
+    """Two tokens of a key, of which the newer is in use, or is to come into use by a rotation."""
+    rotation = Rotation(f"{name}-2", step, NOW) if step else None
+    newer = TokenState.PENDING if step else TokenState.ACTIVE
+    tokens = (Token(f"{name}-{n}", SecretStr(token(name) * n), NOW, state=s) for n, s in ((1, older), (2, newer)))
+    return Issued(tuple(tokens), rotation, trigger="first")
+
+
+def decided(trigger: str, **found: Issued) -> Decision:
+    """Keys whose programs are restarted."""
+    keys = [key(name, rotation={"trigger": trigger, "consumers": PROGRAMS}) for name in found]
+    return decide(replace(snapshot(*keys), issued=found), None, now=NOW)
+
+
+async def moved(decision: Decision, handed_out: HandOut, cluster: Cluster) -> Moved:
+    """One step of all of them; no router is there to be asked."""
+    context = cast("Context", SimpleNamespace(kube=cluster, http=None))
+    return await move(context, decision, handed_out, Uses(), [])
+
+
+async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> None:
+    """A hand-out that is interrupted keeps nobody back whom it came to."""
+    both = {name: issued(name, older=TokenState.ACTIVE, step=Step.HANDING_OUT) for name in ("a", "b")}
+    result = await moved(decided("first", **both), HandOut(False, left=frozenset({"b"})), Cluster())
+    assert {name: after.rotation and after.rotation.step for name, after in result.issued.items()} == {
+        "a": Step.RESTARTING
+    }
+
+
+async def test_programs_are_looked_at_before_a_rotation_begins() -> None:
+    """One that is missing is told, and nothing has been changed."""
+    cluster = Cluster()
+    result = await moved(decided("second", app=issued("app", older=TokenState.DRAINING)), HandOut(True), cluster)
+    assert cluster.asked == ["one", "two"]
+    assert result.issued == {}
+    assert result.blocked == {"app": "Deployment 'one' does not exist. StatefulSet 'two' does not exist."}
