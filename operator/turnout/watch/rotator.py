@@ -10,12 +10,12 @@ from datetime import datetime
 
 from turnout.apply import keyring
 from turnout.apply.consumers import HandOut
-from turnout.apply.workloads import restart_and_look
+from turnout.apply.workloads import Names, restart_and_look
 from turnout.decide.build import Decision
 from turnout.decide.facts import Facts, Uses
 from turnout.decide.issued import Issued, Step
 from turnout.decide.keys import KeyState
-from turnout.decide.rotation import consumers, in_motion, look_at, take_on, unproven
+from turnout.decide.rotation import consumers, due_at, in_motion, look_at, take_on, triggered, unproven
 from turnout.observe.proof import Proof, prove
 from turnout.observe.rotations import tell
 from turnout.watch.context import Context, now
@@ -39,7 +39,7 @@ async def move(context: Context, decision: Decision, handed_out: HandOut, uses: 
     time = now()
     moving = [state for state in decision.keys if in_motion(state.key, state.issued, now=time)]
     proof = await prove(context.http, routers, [t for state in moving for t in unproven(state.issued)])
-    seen = await asyncio.gather(*(_facts(context, decision, state, proof, handed_out, uses) for state in moving))
+    seen = await asyncio.gather(*(_facts(context, decision, state, proof, handed_out, uses, time) for state in moving))
     issued: dict[str, Issued] = {}
     blocked: dict[str, str] = {}
     for state, facts in zip(moving, seen, strict=True):
@@ -56,19 +56,34 @@ async def move(context: Context, decision: Decision, handed_out: HandOut, uses: 
 
 
 async def _facts(
-    context: Context, decision: Decision, state: KeyState, proof: Proof, handed_out: HandOut, uses: Uses
+    context: Context,
+    decision: Decision,
+    state: KeyState,
+    proof: Proof,
+    handed_out: HandOut,
+    uses: Uses,
+    time: datetime,
 ) -> Facts:
     rotation, namespace = state.issued.rotation, decision.router.namespace
-    names = [(c.kind.value, c.name) for c in consumers(state.key)]
-    relevant = names if rotation is None or rotation.step is Step.RESTARTING else []
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
     denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
     left, unwritten = state.name in handed_out.left, handed_out.unwritten.get(state.name, "")
     written = not (problem or left or unwritten)
     at_home = not (problem or left or state.name in handed_out.unwritten_here)
     told = rotation if at_home else None  # who restarts reads the Secret, which must be right by then
-    rollouts = await restart_and_look(context.kube, namespace, state.name, relevant, told)
+    rollouts = await restart_and_look(context.kube, namespace, state.name, _concerned(state, time), told)
     return Facts(proof.accepted, proof.refused, written, at_home, unwritten, denied, rollouts, uses)
+
+
+def _concerned(state: KeyState, time: datetime) -> list[Names]:
+    """Workloads to be looked at: those that a rotation restarts, or will when it begins, which an obstacle forbids.
+
+    Each look is a request to the API server, and an old token may drain for a day.
+    """
+    rotation, due = state.issued.rotation, due_at(state.key, state.issued)
+    begins = triggered(state.key, state.issued) or (rotation is None and due is not None and due <= time)
+    restarts = rotation is not None and rotation.step is Step.RESTARTING
+    return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
 
 
 def next_look(decision: Decision, time: datetime) -> list[float]:

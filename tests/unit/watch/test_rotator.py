@@ -59,6 +59,13 @@ async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> Non
     }
 
 
+async def test_an_old_token_that_drains_is_no_reason_to_look_at_programs() -> None:
+    """For a day, perhaps, and every five seconds, with a thousand keys."""
+    cluster = Cluster()
+    await moved(decided("first", app=issued("app", older=TokenState.DRAINING)), HandOut(True), cluster)
+    assert cluster.asked == []
+
+
 async def test_programs_are_looked_at_before_a_rotation_begins() -> None:
     """One that is missing is told, and nothing has been changed."""
     cluster = Cluster()
