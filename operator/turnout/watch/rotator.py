@@ -4,7 +4,7 @@ Runs after the routers run what was decided; the worker keeps what comes out, an
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,6 +19,10 @@ from turnout.decide.rotation import consumers, due_at, in_motion, look_at, take_
 from turnout.observe.proof import Proof, prove
 from turnout.observe.rotations import tell
 from turnout.watch.context import Context, now
+
+BLOCKED_S = 10.0
+"""Seconds between two looks at what a rotation cannot begin without. Workloads and namespaces are not watched, so
+nothing tells that one is there now; everything else wakes the worker. A guess: who repairs it waits for it."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,14 @@ def _concerned(state: KeyState, time: datetime) -> list[Names]:
     return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
 
 
-def next_look(decision: Decision, time: datetime) -> list[float]:
-    """Seconds until keys are to be looked at again."""
+def next_look(decision: Decision, blocked: Container[str], time: datetime) -> list[float]:
+    """Seconds until keys are to be looked at again. blocked: names of those whose rotation cannot begin."""
     return [
-        (at - time).total_seconds()
+        max((at - time).total_seconds(), BLOCKED_S if _only_waits(state, blocked) else 0)
         for state in decision.keys
         if (at := look_at(state.key, state.issued, now=time)) is not None
     ]
+
+
+def _only_waits(state: KeyState, blocked: Container[str]) -> bool:
+    return state.name in blocked and not unproven(state.issued)

@@ -251,7 +251,7 @@ class Worker:
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._pruner.prune_consumers(decision, frozenset(handed_out.unwritten))
         self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten, blocked))
-        waits = [context.settings.resync_s, *(next_look(decision, now()) if progress.done else ())]
+        waits = [context.settings.resync_s, *(next_look(decision, blocked, now()) if progress.done else ())]
         if handed_out.unwritten or (decision.wants_router and not progress.done):
             waits.append(SETTLE_RETRY_S)
         waits += [

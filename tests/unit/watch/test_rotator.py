@@ -13,7 +13,7 @@ from turnout.decide.build import Decision, decide
 from turnout.decide.facts import Uses
 from turnout.decide.issued import Issued, Rotation, Step, Token
 from turnout.watch.context import Context, now
-from turnout.watch.rotator import Moved, move
+from turnout.watch.rotator import BLOCKED_S, Moved, move, next_look
 
 NOW = now()
 PROGRAMS = [{"kind": "Deployment", "name": "one"}, {"kind": "StatefulSet", "name": "two"}]
@@ -73,3 +73,11 @@ async def test_programs_are_looked_at_before_a_rotation_begins() -> None:
     assert cluster.asked == ["one", "two"]
     assert result.issued == {}
     assert result.blocked == {"app": "Deployment 'one' does not exist. StatefulSet 'two' does not exist."}
+
+
+def test_a_rotation_that_cannot_begin_is_tried_again_without_haste() -> None:
+    """Each try is a run of the whole namespace; but a token that must be proven dead is looked at all the same."""
+    at_rest = decided("second", app=issued("app", older=TokenState.DRAINING))
+    assert next_look(at_rest, {"app"}, NOW) == [BLOCKED_S]
+    assert next_look(at_rest, set(), NOW) == [1]
+    assert next_look(decided("second", app=issued("app", older=TokenState.REVOKED)), {"app"}, NOW) == [1]
