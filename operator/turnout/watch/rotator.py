@@ -4,7 +4,7 @@ Runs after the routers run what was decided; the worker keeps what comes out, an
 """
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,11 +38,22 @@ class Moved:
     blocked: Mapping[str, str] = field(default_factory=dict)
 
 
-async def move(context: Context, decision: Decision, handed_out: HandOut, uses: Uses, routers: Sequence[str]) -> Moved:
-    """Look at every key in motion, act for it, and take it one step on. routers: base URLs of all that are ready."""
+async def move(
+    context: Context,
+    decision: Decision,
+    handed_out: HandOut,
+    uses: Uses,
+    routers: Sequence[str],
+    interrupted: Callable[[], bool],
+) -> Moved:
+    """Look at every key in motion, act for it, and take it one step on.
+
+    routers: base URLs of all that are ready; interrupted: whether something is more urgent than to ask them more.
+    """
     time = now()
     moving = [state for state in decision.keys if in_motion(state.key, state.issued, now=time)]
-    proof = await prove(context.http, routers, [t for state in moving for t in unproven(state.issued)])
+    asked = [token for state in moving for token in unproven(state.issued)]
+    proof = await prove(context.http, routers, asked, interrupted)
     seen = await asyncio.gather(*(_facts(context, decision, state, proof, handed_out, uses, time) for state in moving))
     issued: dict[str, Issued] = {}
     blocked: dict[str, str] = {}

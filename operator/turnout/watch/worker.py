@@ -264,7 +264,8 @@ class Worker:
     async def _rotate(self, decision: Decision, handed_out: HandOut) -> Mapping[str, str]:
         """Take keys in motion one step on, and keep it before anything is done with it; whose rotation cannot begin."""
         routers = [openai_url(pod) for pod in self._pods()]
-        moved = await move(self._context, decision, handed_out, self.reporter.seen.uses, routers)
+        uses = self.reporter.seen.uses
+        moved = await move(self._context, decision, handed_out, uses, routers, self._interrupted)
         if moved.issued:
             live = self._secret(KEYRING)
             # As it is now: what was dropped meanwhile must not come back.

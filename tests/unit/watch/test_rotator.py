@@ -47,7 +47,7 @@ def decided(trigger: str, **found: Issued) -> Decision:
 async def moved(decision: Decision, handed_out: HandOut, cluster: Cluster) -> Moved:
     """One step of all of them; no router is there to be asked."""
     context = cast("Context", SimpleNamespace(kube=cluster, http=None))
-    return await move(context, decision, handed_out, Uses(), [])
+    return await move(context, decision, handed_out, Uses(), [], lambda: False)
 
 
 async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> None:
