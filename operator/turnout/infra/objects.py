@@ -129,16 +129,18 @@ def _disruption_budget(namespace: str) -> Json:
 
 
 def _network_policy(namespace: str, clients: Clients, own_namespace: str) -> Json:
-    """Clients to 8080; the operator and Prometheus to 9902. Egress stays open: providers are anywhere."""
-    allowed: Json = {
-        Clients.NAMESPACE: {"from": [{"podSelector": {}}]},
-        Clients.CLUSTER: {"from": [{"namespaceSelector": {}}]},
-        Clients.ANYWHERE: {},
-    }[clients]
-    operator = {
+    """Clients and the operator, which proves tokens there, to 8080; the operator and Prometheus to 9902. Egress stays
+    open: providers are anywhere.
+    """
+    operator: Json = {
         "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: own_namespace}},
         "podSelector": {"matchLabels": {NAME: OPERATOR}},
     }
+    allowed: Json = {
+        Clients.NAMESPACE: {"from": [{"podSelector": {}}, operator]},
+        Clients.CLUSTER: {"from": [{"namespaceSelector": {}}]},
+        Clients.ANYWHERE: {},
+    }[clients]
     prometheus = {"namespaceSelector": {}, "podSelector": {"matchLabels": {NAME: PROMETHEUS}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
