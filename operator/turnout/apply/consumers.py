@@ -26,13 +26,19 @@ WAITING = (Step.HANDING_OUT, Step.GOING_BACK, Step.RESTARTING)
 
 @dataclass(frozen=True)
 class HandOut:
-    """How far it came. done: nothing was left for later; unwritten: keys with Secrets that could not be written, and
-    why; denied: those of them for which that will not pass by itself; left: keys with Secrets that were not tried,
-    because something was more urgent.
+    """How far it came.
+
+    Attributes:
+        done: nothing was left for later.
+        unwritten: keys with Secrets that could not be written, and why.
+        unwritten_here: those of them with one in the key's own namespace.
+        denied: those of them for which that will not pass by itself.
+        left: keys with Secrets that were not tried, because something was more urgent.
     """
 
     done: bool
     unwritten: Mapping[str, str] = field(default_factory=dict)
+    unwritten_here: frozenset[str] = frozenset()
     denied: Mapping[str, str] = field(default_factory=dict)
     left: frozenset[str] = frozenset()
 
@@ -72,11 +78,13 @@ async def hand_out(
         if interrupted():
             break
     tried = zip(wanted, errors, strict=False)
-    failed = [(key, error, _words(namespace, desired, error)) for (key, desired), error in tried if error]
-    unwritten = _joined((key, words) for key, _, words in failed)
-    denied = _joined((key, words) for key, error, words in failed if isinstance(error, DeniedError))
+    failed = [(key, desired["metadata"], error) for (key, desired), error in tried if error]
+    unwritten = _joined((key, _words(namespace, meta, error)) for key, meta, error in failed)
+    here = frozenset(key for key, meta, _ in failed if meta["namespace"] == namespace)
+    denials = ((key, meta, error) for key, meta, error in failed if isinstance(error, DeniedError))
+    denied = _joined((key, _words(namespace, meta, error)) for key, meta, error in denials)
     left = frozenset(key for key, _ in wanted[len(errors) :])
-    return HandOut(not left, unwritten, denied, left)
+    return HandOut(not left, unwritten, here, denied, left)
 
 
 class Elsewhere:
@@ -120,8 +128,7 @@ def _turn(state: KeyState) -> int:
     return WAITING.index(step) if step in WAITING else len(WAITING)
 
 
-def _words(namespace: str, desired: Json, error: ClusterError) -> str:
-    meta = desired["metadata"]
+def _words(namespace: str, meta: Json, error: ClusterError) -> str:
     where = f" in namespace '{meta['namespace']}'" if meta["namespace"] != namespace else ""
     return f"Secret '{meta['name']}'{where} cannot be written: {error}"
 

@@ -97,7 +97,7 @@ async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:
     cluster.denies = "b"
     assert await handed_out(cluster, key("a"), key("b"), key("c")) == ["a", "c"]
     words = {"b": "Secret 'b' cannot be written: 422: field is immutable"}
-    assert cluster.result == HandOut(True, words, denied=words)
+    assert cluster.result == HandOut(True, words, frozenset({"b"}), words)
 
 
 async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None:
@@ -110,6 +110,15 @@ async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None
     told = cluster.result.denied["app"]
     assert "Secret 'a' in namespace 'closed' cannot be written: the namespace does not allow it" in told
     assert told.endswith("; Secret 'b' cannot be written: 422: field is immutable")
+    assert cluster.result.unwritten_here == {"app"}
+
+
+async def test_whose_own_secrets_are_written_is_known_apart() -> None:
+    """Its workloads read those; a copy elsewhere that is denied must not keep them from the new token."""
+    cluster = Cluster()
+    await handed_out(cluster, key("app", copies=[{"name": "a", "namespace": "closed"}]))
+    assert cluster.result is not None
+    assert (set(cluster.result.unwritten), cluster.result.unwritten_here) == ({"app"}, frozenset())
 
 
 async def test_a_copy_of_another_namespaces_key_is_not_taken_over() -> None:

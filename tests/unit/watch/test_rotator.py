@@ -59,6 +59,17 @@ async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> Non
     }
 
 
+async def test_an_emergency_goes_on_without_a_copy_that_is_denied() -> None:
+    """The workloads read the Secrets of their own namespace; without an emergency the rotation goes back."""
+    found = issued("app", older=TokenState.REVOKED, step=Step.HANDING_OUT)
+    why = "Secret 'a' in namespace 'closed' cannot be written: it does not allow it"
+    lost = HandOut(True, {"app": why}, denied={"app": why})
+    for emergency, step in ((True, Step.RESTARTING), (False, Step.GOING_BACK)):
+        rotation = replace(found.rotation, emergency=emergency) if found.rotation else None
+        result = await moved(decided("first", app=replace(found, rotation=rotation)), lost, Cluster())
+        assert [after.rotation and after.rotation.step for after in result.issued.values()] == [step]
+
+
 async def test_an_old_token_that_drains_is_no_reason_to_look_at_programs() -> None:
     """For a day, perhaps, and every five seconds, with a thousand keys."""
     cluster = Cluster()
