@@ -1,7 +1,6 @@
 """`turnout adopt`: print the edit of a ModelGroup that makes a rollout's canary its primary. Nothing is changed."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import click
@@ -25,7 +24,7 @@ def command(*, name: str, folder: Path | None, namespace: str | None, context: s
     \b
       kubectl patch modelgroup GROUP --type merge --patch "$(turnout adopt ROLLOUT)"
     """
-    rollouts, groups = _folder(folder) if folder else asyncio.run(_cluster(namespace, context))
+    rollouts, groups = _folder(folder, namespace) if folder else asyncio.run(_cluster(namespace, context))
     rollout = find("CanaryRollout", name, rollouts)
     group = find("ModelGroup", rollout["spec"]["modelGroup"], groups)
     models, canary = group["spec"]["models"], rollout["spec"]["model"]
@@ -42,17 +41,11 @@ def command(*, name: str, folder: Path | None, namespace: str | None, context: s
     click.echo(yaml.safe_dump(patch, sort_keys=False, allow_unicode=True, width=120), nl=False)
 
 
-def _folder(folder: Path) -> tuple[list[Json], list[Json]]:
-    from turnout.local.directory import Directory
-    from turnout.local.home import FOLDER, Home
+def _folder(folder: Path, namespace: str | None) -> tuple[list[Json], list[Json]]:
+    from turnout.local.served import Served
 
-    home, found = Home(folder / FOLDER), Directory(folder, os.environ).load().manifests
-    kinds: dict[str, list[Json]] = {"CanaryRollout": [], "ModelGroup": []}
-    for one in found:
-        if one.kind in kinds:
-            status = home.object(one.kind, one.name).get("status")
-            kinds[one.kind].append({"metadata": {"name": one.name}, "spec": one.spec, "status": status})
-    return kinds["CanaryRollout"], kinds["ModelGroup"]
+    served = Served(folder, namespace)
+    return served.objects("CanaryRollout"), served.objects("ModelGroup")
 
 
 async def _cluster(namespace: str | None, context: str | None) -> tuple[list[Json], list[Json]]:

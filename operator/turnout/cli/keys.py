@@ -30,7 +30,7 @@ def command() -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where keys are: a folder, or a namespace of a cluster."""
+    """Where keys are: a namespace of a folder or of a cluster."""
 
     folder: Path | None
     namespace: str | None
@@ -41,7 +41,7 @@ class Place:
         if self.folder is not None:
             from turnout.local.keys import FolderKeys
 
-            return FolderKeys(self.folder).objects()
+            return FolderKeys(self.folder, self.namespace).objects()
         keys, _ = self._cluster()
         return asyncio.run(keys.objects())
 
@@ -50,7 +50,7 @@ class Place:
         if self.folder is not None:
             from turnout.local.keys import FolderKeys
 
-            return FolderKeys(self.folder).change(name, fields)
+            return FolderKeys(self.folder, self.namespace).change(name, fields)
         keys, namespace = self._cluster()
         asyncio.run(keys.change(name, fields))
         return (

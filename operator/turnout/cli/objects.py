@@ -12,7 +12,9 @@ from turnout.errors import UsageError
 Json = dict[str, Any]
 
 FOLDER = click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
-NAMESPACE = click.option("-n", "--namespace", help="In the cluster; default: that of kubectl's context.")
+NAMESPACE = click.option(
+    "-n", "--namespace", help="Default: in DIR the only one; in a cluster that of kubectl's context."
+)
 CONTEXT = click.option("--context", help="Of kubectl's configuration; default: the current one.")
 
 

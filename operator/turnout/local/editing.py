@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
@@ -13,28 +13,41 @@ Path = tuple[str, ...]
 Value = str | bool
 
 
-def edited(name: str, text: str, kind: str, object_name: str, fields: Mapping[Path, Value]) -> str | None:
-    """The file with these fields so; None if that cannot be done in place, as with an alias, or a List of objects.
+class Which(NamedTuple):
+    """One object of a file. namespace: as it is written there; empty if it names none."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+def edited(name: str, content: bytes, which: Which, fields: Mapping[Path, Value]) -> bytes | None:
+    """The file with these fields of an object so; None if that cannot be done in place, as with an alias, or a List.
 
     name: of the file, by which JSON is told from YAML; fields: path below the object → its value.
     """
-    after, wanted = text, _values(name, text)
+    wanted = _values(name, content)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:  # YAML may be UTF-16, too
+        return None
     if wanted is None:
         return None
     for path, value in fields.items():
-        changed = _with(after, kind, object_name, path, value)
+        changed = _with(text, which, path, value)
         if changed is None:
             return None
-        after = changed
-    for value in wanted:
-        if _is(value, kind, object_name):
-            for path, new in fields.items():
-                _set(value, path, new)
+        text = changed
+    for found in wanted:
+        if _is(found, which):
+            for path, value in fields.items():
+                _set(found, path, value)
+    after = text.encode()
     return after if wanted == _values(name, after) else None
 
 
-def _with(text: str, kind: str, name: str, path: Path, value: Value) -> str | None:
-    node: Node | None = next((n for n in yaml.compose_all(text, Loader=yaml.SafeLoader) if _names(n, kind, name)), None)
+def _with(text: str, which: Which, path: Path, value: Value) -> str | None:
+    node: Node | None = next((n for n in yaml.compose_all(text, Loader=yaml.SafeLoader) if _names(n, which)), None)
     for depth, word in enumerate(path):
         if not isinstance(node, MappingNode):
             return None
@@ -57,7 +70,8 @@ def _inserted(text: str, mapping: MappingNode, path: Path, value: Value) -> str 
     for word in reversed(path[1:]):
         entry = f"{{{quote}{word}{quote}: {entry}}}"
     at, entry = first.start_mark.index, f"{quote}{path[0]}{quote}: {entry}"
-    between = ", " if mapping.flow_style else "\n" + " " * first.start_mark.column
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    between = ", " if mapping.flow_style else line_end + " " * first.start_mark.column
     return text[:at] + entry + between + text[at:]
 
 
@@ -65,22 +79,25 @@ def _child(node: MappingNode, word: str) -> Node | None:
     return next((value for key, value in node.value if key.value == word), None)
 
 
-def _names(node: Node, kind: str, name: str) -> bool:
+def _names(node: Node, which: Which) -> bool:
     if not isinstance(node, MappingNode):
         return False
-    meta, found = _child(node, "metadata"), _child(node, "kind")
-    named = _child(meta, "name") if isinstance(meta, MappingNode) else None
-    return bool(found and named and (found.value, named.value) == (kind, name))
+    meta = _child(node, "metadata")
+    if not isinstance(meta, MappingNode):
+        return False
+    found = (_child(node, "kind"), _child(meta, "namespace"), _child(meta, "name"))
+    return tuple(child.value if child else "" for child in found) == which
 
 
-def _values(name: str, text: str) -> list[Any] | None:
-    found = read(name, text.encode())
+def _values(name: str, content: bytes) -> list[Any] | None:
+    found = read(name, content)
     # Written out, so that what an alias shares is seen to change in two places.
     return [json.loads(json.dumps(d.value, default=str)) for d in found] if isinstance(found, list) else None
 
 
-def _is(value: Any, kind: str, name: str) -> bool:
-    return isinstance(value, dict) and (value.get("kind"), (value.get("metadata") or {}).get("name")) == (kind, name)
+def _is(value: Any, which: Which) -> bool:
+    meta = value.get("metadata") if isinstance(value, dict) else None
+    return isinstance(meta, dict) and (value.get("kind"), meta.get("namespace") or "", meta.get("name")) == which
 
 
 def _set(value: dict[str, Any], path: Path, new: Value) -> None:

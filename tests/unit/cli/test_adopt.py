@@ -34,9 +34,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def adopt(folder: Path, name: str = "to-new") -> tuple[int, str, str]:
+def adopt(folder: Path, name: str = "to-new", *more: str) -> tuple[int, str, str]:
     """Exit code, output, and what was said beside it."""
-    result = CliRunner().invoke(turnout, ["adopt", name, str(folder)])
+    result = CliRunner().invoke(turnout, ["adopt", name, str(folder), *more])
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -71,3 +71,16 @@ def test_mistakes_are_one_line(folder: Path, change: str, name: str, words: str)
     assert (code, out) == (2, "")
     assert words in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_rollout_of_the_namespace_is_meant(folder: Path) -> None:
+    """With two namespaces in the folder one must be chosen, and its own group is patched."""
+    for name in ("group", "rollout"):
+        text = (folder / f"{name}.yaml").read_text().replace("metadata: {", "metadata: {namespace: prod, ")
+        (folder / f"{name}.yaml").write_text(text)
+        dev = text.replace("namespace: prod", "namespace: dev").replace("http://", "http://dev-")
+        (folder / f"a-{name}.yaml").write_text(dev)
+    said = f"Error: {folder} holds the namespaces dev, prod; choose one with --namespace\n"
+    assert adopt(folder) == (2, "", said)
+    code, out, _ = adopt(folder, "to-new", "-n", "prod")
+    assert (code, "http://new/v1" in out, "dev-" in out) == (0, True, False)

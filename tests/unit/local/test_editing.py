@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from turnout.local.editing import edited
+from turnout.local.editing import Which, edited
 
 BLOCK = """\
 # Billing's key.
@@ -27,6 +27,7 @@ HAS_TRIGGER = BLOCK.replace("  # the end\n", "  rotation:\n    trigger: '2026'  
 FLOW = '{kind: ScopedKey, metadata: {name: billing}, spec: {scopes: ["*"], modelGroups: [a]}}\n'
 JSON = json.dumps({"kind": "ScopedKey", "metadata": {"name": "billing"}, "spec": {"scopes": ["*"]}}, indent=2)
 TRIGGER = {("spec", "rotation", "trigger"): "now"}
+BILLING = Which("ScopedKey", "", "billing")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,25 @@ TRIGGER = {("spec", "rotation", "trigger"): "now"}
 def test_nothing_else_changes(name: str, text: str, fields: dict, expected: tuple[str, str]) -> None:  # type: ignore[type-arg]
     """Only the object of that kind and name, only that field."""
     head, sep, tail = text.rpartition("---\n")
-    assert edited(name, text, "ScopedKey", "billing", fields) == head + sep + tail.replace(*expected, 1)
+    assert edited(name, text.encode(), BILLING, fields) == (head + sep + tail.replace(*expected, 1)).encode()
+
+
+@pytest.mark.parametrize("begins", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+def test_lines_end_as_they_did(begins: str) -> None:
+    """Those of a file from Windows, the new one among them."""
+    text = begins + BLOCK.replace("\n", "\r\n")
+    expected = text.replace("may\r\n", "may\r\n  revoked: true\r\n")
+    assert edited("a.yaml", text.encode(), BILLING, {("spec", "revoked"): True}) == expected.encode()
+
+
+def test_one_name_in_two_namespaces_is_two_objects() -> None:
+    """Even in one file."""
+    dev, prod = (FLOW.replace("name: billing", f"namespace: {n}, name: billing") for n in ("dev", "prod"))
+    after = edited(
+        "a.yaml", f"{dev}---\n{prod}".encode(), BILLING._replace(namespace="prod"), {("spec", "revoked"): True}
+    )
+    assert after == f"{dev}---\n{prod.replace('spec: {', 'spec: {revoked: true, ')}".encode()
+    assert edited("a.yaml", f"{dev}---\n{prod}".encode(), BILLING, TRIGGER) is None
 
 
 @pytest.mark.parametrize(
@@ -66,12 +85,13 @@ def test_nothing_else_changes(name: str, text: str, fields: dict, expected: tupl
 )
 def test_what_cannot_be_done_in_place_is_not_done(text: str) -> None:
     """Then a person has to."""
-    assert edited("a.yaml", text, "ScopedKey", "billing", TRIGGER) is None
+    assert edited("a.yaml", text.encode(), BILLING, TRIGGER) is None
+    assert edited("a.yaml", FLOW.encode("utf-16"), BILLING, TRIGGER) is None
 
 
 def test_what_comes_out_says_what_it_should() -> None:
     """Read as YAML."""
-    text = edited("a.yaml", BLOCK, "ScopedKey", "billing", {**TRIGGER, ("spec", "rotation", "emergency"): False})
+    text = edited("a.yaml", BLOCK.encode(), BILLING, {**TRIGGER, ("spec", "rotation", "emergency"): False})
     assert text is not None
     rotation = list(yaml.safe_load_all(text))[1]["spec"]["rotation"]
     assert rotation == {"trigger": "now", "emergency": False}
