@@ -11,7 +11,7 @@ from typing import Any
 import click
 import yaml
 
-from turnout.api.quantities import format_time
+from turnout.api.quantities import format_time, parse_time
 from turnout.cli.objects import CONTEXT, FOLDER, NAMESPACE, find
 from turnout.errors import UsageError
 
@@ -107,6 +107,8 @@ def rotate(*, name: str, folder: Path | None, emergency: bool, namespace: str | 
     spec = place.find(name)["spec"]
     if spec.get("revoked"):
         raise UsageError(f"ScopedKey '{name}' is revoked; take revoked: true away first")
+    if _is_past(spec.get("expiresAt")):
+        raise UsageError(f"ScopedKey '{name}' expired at {spec['expiresAt']}; give it a later expiresAt first")
     fields: dict[Field, str | bool] = {("rotation", "trigger"): _moment(spec)}
     if emergency != bool((spec.get("rotation") or {}).get("emergency", False)):
         fields["rotation", "emergency"] = emergency
@@ -134,6 +136,14 @@ def _moment(spec: Mapping[str, Any]) -> str:
     return trigger if trigger != (spec.get("rotation") or {}).get("trigger") else now.isoformat()
 
 
+def _is_past(time: Any) -> bool:
+    """Whether that moment is over. What is no time is `turnout check`'s to tell."""
+    try:
+        return time is not None and parse_time(time) <= datetime.now(UTC)
+    except ValueError:
+        return False
+
+
 def _fragment(fields: Fields) -> str:
     spec: dict[str, Any] = {}
     for path, value in fields.items():
@@ -153,7 +163,12 @@ def _row(obj: Mapping[str, Any]) -> list[str]:
         status.get("phase", "-"),
         ", ".join(f"{token['id']} {token['state']}" for token in tokens) or "-",
         used,
-        status.get("expiresAt", "never" if status else "-"),
+        _expires(spec, status),
         ((status.get("usage") or {}).get("month") or {}).get("usd", "0" if status else "-"),
         ", ".join(spec.get("modelGroups") or []),
     ]
+
+
+def _expires(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """When it dies. A lifetime is counted from a token's issue: before the first and after the last nobody can tell."""
+    return str(status.get("expiresAt") or spec.get("expiresAt") or ("-" if spec.get("lifetime") else "never"))

@@ -14,6 +14,7 @@ kind: ScopedKey
 metadata: {name: app, namespace: %s}
 spec: {scopes: ["*"], modelGroups: ["*"]}
 """
+MORE = "spec: {%s, "
 
 
 def keys(*arguments: str | Path) -> Result:
@@ -76,3 +77,38 @@ def test_a_file_keeps_the_ends_of_its_lines(tmp_path: Path) -> None:
     (tmp_path / "key.yaml").write_bytes(before)
     assert keys("revoke", "app", tmp_path).exit_code == 0
     assert (tmp_path / "key.yaml").read_bytes() == before.replace(b"spec: {", b"spec: {revoked: true, ")
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "expires"),
+    [
+        ("lifetime: 90d", {"phase": "Revoked"}, "-"),
+        ("lifetime: 90d", {"phase": "Pending"}, "-"),
+        ("lifetime: 90d", {"phase": "Active", "expiresAt": "2027-02-20T00:00:00Z"}, "2027-02-20T00:00:00Z"),
+        ('expiresAt: "2027-02-20T00:00:00Z"', {}, "2027-02-20T00:00:00Z"),
+        ("revoked: false", {"phase": "Active"}, "never"),
+        ("revoked: false", {}, "never"),
+    ],
+    ids=["revoked", "pending", "active", "a date, not run yet", "without an end", "without an end, not run yet"],
+)
+def test_when_a_key_expires_is_told_if_it_is_known(
+    tmp_path: Path, more: str, status: dict[str, str], expires: str
+) -> None:
+    """A lifetime begins with a token: without one nobody can tell when it ends."""
+    (tmp_path / "key.yaml").write_text((KEY % "ai").replace("spec: {", MORE % more))
+    if status:
+        write_status(tmp_path, "ai", **status)
+    header, row = keys("list", tmp_path).stdout.splitlines()
+    assert row[header.index("EXPIRES") :].split()[0] == expires
+
+
+def test_a_key_that_has_expired_is_not_rotated(tmp_path: Path) -> None:
+    """No router would accept the new token; one line says what to do first. What is no time stops nothing here."""
+    text = (KEY % "ai").replace("spec: {", MORE % 'expiresAt: "2020-01-01T00:00:00Z"')
+    (tmp_path / "key.yaml").write_text(text)
+    done = keys("rotate", "app", tmp_path)
+    assert done.exit_code == 2
+    assert done.stderr == "Error: ScopedKey 'app' expired at 2020-01-01T00:00:00Z; give it a later expiresAt first\n"
+    assert (tmp_path / "key.yaml").read_text() == text
+    (tmp_path / "key.yaml").write_text(text.replace("2020-01-01T00:00:00Z", "soon"))
+    assert keys("rotate", "app", tmp_path).exit_code == 0
