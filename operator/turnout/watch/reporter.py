@@ -10,7 +10,7 @@ from turnout.api import ModelGroup
 from turnout.apply.statuses import StatusOf, write
 from turnout.decide.build import Decision
 from turnout.decide.verdict import Verdict
-from turnout.errors import TurnoutError
+from turnout.errors import ClusterError, TurnoutError
 from turnout.infra.kinds import BY_NAME, CANARY_ROLLOUT
 from turnout.infra.labels import Json, service_url
 from turnout.infra.observation import Observation, Programmed
@@ -44,8 +44,8 @@ class Reporter:
     def __init__(
         self, context: Context, namespace: str, books: Books, rollouts: Rollouts, kept: Callable[[], None]
     ) -> None:
-        """books: kept before a status tells what is in them; kept: called when statuses of rollouts were written, after
-        which routers may be told more.
+        """books: kept, if they can be, before a status tells what is in them; kept: called when statuses of rollouts
+        were written, after which routers may be told more.
         """
         self._context, self._books, self._rollouts, self._kept = context, books, rollouts, kept
         self._namespace = namespace
@@ -92,10 +92,39 @@ class Reporter:
         if self._outcome is None:
             return
         seen, figures_due = self._seen, self._figures_due()
-        if figures_due:
-            await self._books.keep()
+        unkept = await self._keep_books() if figures_due else None
         states = dict(self._rollouts.standing.tellable)
         outcome = replace(self._outcome, decision=self._outcome.decision.with_rollouts(states))
+
+        def stands(one: StatusOf) -> None:
+            if one.live["kind"] == CANARY_ROLLOUT.name and one.live["metadata"]["name"] in states:
+                self._rollouts.kept(one.live, states[one.live["metadata"]["name"]])
+
+        try:
+            await write(self._context.kube, self._wanted(outcome, seen, figures=figures_due), stands)
+        finally:
+            self._kept()
+        await self._rollouts.send_events()
+        if figures_due:
+            self._figures_at = asyncio.get_running_loop().time()
+            if unkept is not None:  # not all of `seen` is written, so books are tried again when figures are due again
+                raise unkept
+            self._written = seen
+
+    async def _keep_books(self) -> TurnoutError | None:
+        """Keep them; why that failed. It must not hold statuses up, as it may fail for ever.
+
+        What a status then tells is what routers counted, kept or not. An operator that starts before it is kept counts
+        the same again from the routers; only what those counted that are gone by then is lost, and told no more.
+        """
+        try:
+            await self._books.keep()
+        except ClusterError as error:
+            return error
+        return None
+
+    def _wanted(self, outcome: Outcome, seen: Observation, *, figures: bool) -> list[StatusOf]:
+        """Statuses to write. figures: also those of which only figures changed."""
         wanted = []
         for verdict in outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
@@ -103,20 +132,9 @@ class Reporter:
                 continue
             old = live.get("status") or {}
             status = self._status(outcome, verdict, live, old, seen)
-            if figures_due or presses(old, status):
+            if figures or presses(old, status):
                 wanted.append(StatusOf(live, status))
-
-        def stands(one: StatusOf) -> None:
-            if one.live["kind"] == CANARY_ROLLOUT.name and one.live["metadata"]["name"] in states:
-                self._rollouts.kept(one.live, states[one.live["metadata"]["name"]])
-
-        try:
-            await write(self._context.kube, wanted, stands)
-        finally:
-            self._kept()
-        await self._rollouts.send_events()
-        if figures_due:
-            self._written, self._figures_at = seen, asyncio.get_running_loop().time()
+        return wanted
 
     def _figures_due(self) -> bool:
         since = asyncio.get_running_loop().time() - self._figures_at

@@ -8,9 +8,12 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from harness.manifests import group, model, snapshot
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import decide
+from turnout.errors import ClusterError, DeniedError
 from turnout.infra.kinds import MODEL_GROUP
 from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Programmed
 from turnout.observe.metrics import Metrics
@@ -27,10 +30,18 @@ OUTCOME = Outcome(DECISION, Programmed("f" * 64, 1, 1), {})
 
 
 class Namespace:
-    """A reporter with a store and an API server that takes everything. models: status.models as often as written."""
+    """A reporter with a store and an API server that takes everything.
+
+    Attributes:
+        models: status.models as often as written.
+        refusal: why what keys have used cannot be kept; None: it can.
+        kept: how often it was.
+    """
 
     def __init__(self, figures_s: float) -> None:
         self.models: list[dict[str, Any]] = []
+        self.refusal: ClusterError | None = None
+        self.kept = 0
         self.metrics = Metrics()
         self._store = Store(lambda _namespace, _urgent: None)
         settings = Settings(figures_s=figures_s)
@@ -46,7 +57,10 @@ class Namespace:
         self._put(obj["status"])
 
     async def keep(self) -> None:
-        """What keys have used is no matter here."""
+        """What keys have used."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.kept += 1
 
     async def sees(self, *lanes: LaneState, requests: int = 0) -> list[dict[str, Any]]:
         """A look at routers; what was written because of it."""
@@ -114,3 +128,15 @@ async def test_figures_that_are_due_are_written_only_when_they_differ() -> None:
         assert [model["requestsPerMinute"] for model in await namespace.sees(LANE, requests=20)] == ["20"]
         assert await namespace.sees(LANE, requests=20) == []
         assert len(await namespace.sees(replace(LANE, warmed_ms=LANE.warmed_ms + 10_000), requests=20)) == 1
+
+
+async def test_books_that_cannot_be_kept_keep_no_status_back(caplog: pytest.LogCaptureFixture) -> None:
+    """The API server may refuse them for ever. It is told, and they are tried again with the next figures."""
+    async with reported(figures_s=1e-9) as namespace:
+        namespace.refusal = DeniedError("ConfigMap turnout-usage: 422 too large")
+        assert [model["requestsPerMinute"] for model in await namespace.sees(LANE, requests=20)] == ["20"]
+        assert "turnout-usage: 422 too large" in caplog.text
+        assert [model["requestsPerMinute"] for model in await namespace.sees(LANE, requests=30)] == ["30"]
+        namespace.refusal, kept = None, namespace.kept
+        await namespace.sees(LANE, requests=30)
+        assert namespace.kept == kept + 1, "they are still not kept, though nothing new was seen"
