@@ -32,7 +32,12 @@ class Pruner:
         await self._delete(abandoned_copies(store.everywhere(SECRET), self._namespace, decision.keys, kept))
         # A namespace without keys has no worker that would delete its copies: who has them does.
         here = ((obj, copy_of(obj)) for obj in store.objects(self._namespace, SECRET).values())
-        await self._delete([obj for obj, key in here if key and store.get(key[0], SCOPED_KEY, key[1]) is None])
+        await self._delete([obj for obj, key in here if key and self._is_gone(*key)])
+
+    def _is_gone(self, namespace: str, key: str) -> bool:
+        """Whether a key does not exist. Of a namespace that is not served nobody here knows."""
+        served = self._context.settings.namespace in ("", namespace)
+        return served and self._context.store.get(namespace, SCOPED_KEY, key) is None
 
     async def _delete(self, objects: list[Json]) -> None:
         for obj in objects:
