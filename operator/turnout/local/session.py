@@ -157,11 +157,8 @@ class Session:
         progress = await self._engine.publish(compiled)
         if not progress.done:
             raise UsageError(f"Envoy refuses the configuration: {progress.rejection}")
-        while await self._engine.rotate(self._watcher.uses):  # until every new token is proven and handed out
-            self._engine.adopt(self._engine.compile(self._mine(self._found)))
-        self._write_statuses()
-        self._tell_mistakes(self._found, compiled)
-        await self._watcher.look(self.router)
+        await self._watcher.look(self.router)  # who has not looked knows nothing of old tokens' use
+        await self._apply(self._found)  # until every new token is proven and handed out
         display.ready(self)
         traffic: Coroutine[Any, Any, Any] = asyncio.Event().wait()
         if self.options.speed > 1:
