@@ -113,6 +113,7 @@ def test_a_leaked_key_is_dead_at_once_and_a_revoked_one_too(laptop) -> None:
     eventually(lambda: env.exists() and token(laptop) != leaked)
     new = token(laptop)
     assert answer(laptop, new) == 200
+    laptop.said("key app: emergency rotation to token ")
     listed = keys(laptop, "list").stdout
     assert re.search(r"^app +Active +[0-9a-f]{8} Active ", listed, re.MULTILINE)
     assert keys(laptop, "revoke", "app").returncode == 0

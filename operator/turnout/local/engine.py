@@ -40,6 +40,7 @@ from turnout.local.manifests import Manifest
 from turnout.local.rollouts import Rollouts
 from turnout.local.rotator import due_at, moved
 from turnout.local.statuses import write_statuses
+from turnout.observe.rotations import tell_all
 from turnout.observe.scrape import read_config
 from turnout.xds.compile import Compiled
 from turnout.xds.place import Place
@@ -210,6 +211,7 @@ class Engine:
     def _keep(self, issued: Keyring) -> None:
         if issued != self._issued:
             self._home.save_issued(self._settings.namespace, issued)
+            tell_all(self._issued, issued)
             self._issued = issued
 
     def write_statuses(self, seen: Observation) -> None:

@@ -12,7 +12,6 @@ from turnout.decide.issued import Issued
 from turnout.decide.rotation import in_motion, look_at, take_on, unproven
 from turnout.decide.verdict import Phase
 from turnout.observe.proof import prove
-from turnout.observe.rotations import tell
 
 
 async def moved(http: httpx.AsyncClient, url: str, decision: Decision, uses: Uses) -> Mapping[str, Issued]:
@@ -29,7 +28,6 @@ async def moved(http: httpx.AsyncClient, url: str, decision: Decision, uses: Use
         after, _ = take_on(state.key, state.issued, facts, lambda: mint(None, now=now), now=now)
         if after != state.issued:
             changed[state.name] = after
-            tell(state, after)
     return changed
 
 

@@ -29,6 +29,7 @@ from turnout.infra.objects import decoded, files_secret, router_objects, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
+from turnout.observe.rotations import tell_all
 from turnout.observe.scrape import base_url, openai_url, read_config
 from turnout.watch.books import Books
 from turnout.watch.context import Context, now, pod_bootstrap
@@ -179,6 +180,7 @@ class Worker:
                 continue
             issued = keyring.changed(snapshot.issued, decision, now=now())
             await keyring.save(self._context.kube, live, self.namespace, issued)
+            tell_all(snapshot.issued, issued, f"namespace {self.namespace}: ")
 
     async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:
         return await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
