@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from turnout.decide.ir import canonical
@@ -21,7 +21,8 @@ def dump(ledger: Ledger) -> bytes:
     counted = {life: _rows(counts) for life, counts in ledger.counted.items()}
     day = ledger.day.isoformat() if ledger.day else None
     found = {"version": VERSION, "day": day, "today": _rows(ledger.today), "month": _rows(ledger.month)}
-    return gzip.compress(canonical({**found, "counted": counted}), mtime=0)
+    opened = ledger.opened.isoformat() if ledger.opened else None
+    return gzip.compress(canonical({**found, "counted": counted, "opened": opened}), mtime=0)
 
 
 def load(data: bytes) -> Ledger:
@@ -32,7 +33,8 @@ def load(data: bytes) -> Ledger:
             raise ValueError("another version")
         counted = {life: _counts(rows) for life, rows in found["counted"].items()}
         day = date.fromisoformat(found["day"]) if found["day"] else None
-        return Ledger(day, _counts(found["today"]), _counts(found["month"]), counted)
+        opened = datetime.fromisoformat(found["opened"]) if found.get("opened") else None  # older books have none
+        return Ledger(day, _counts(found["today"]), _counts(found["month"]), counted, opened)
     except (OSError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a ledger: {type(error).__name__}") from None
 

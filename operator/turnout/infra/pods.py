@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -13,6 +14,7 @@ class RouterPod:
         ready: it takes traffic; else it only ends what it has begun, or has not begun yet.
         leaving: it is on its way out, and ends what it has begun.
         life: uid and number of restarts: counters begin at zero with each.
+        began: when this life did, aware UTC; None: not told.
     """
 
     namespace: str
@@ -21,6 +23,7 @@ class RouterPod:
     life: str
     ready: bool = True
     leaving: bool = False
+    began: datetime | None = None
 
 
 def ready_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
@@ -39,4 +42,14 @@ def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
     restarts = sum(c.get("restartCount", 0) for c in status.get("containerStatuses") or ())
     life, leaving = f"{meta['uid']}/{restarts}", "deletionTimestamp" in meta
-    return RouterPod(meta["namespace"], meta["name"], status["podIP"], life, ready and not leaving, leaving)
+    return RouterPod(
+        meta["namespace"], meta["name"], status["podIP"], life, ready and not leaving, leaving, _began(pod)
+    )
+
+
+def _began(pod: Mapping[str, Any]) -> datetime | None:
+    """When its containers were started, or at least not before."""
+    states = (c.get("state", {}).get("running") for c in pod["status"].get("containerStatuses") or ())
+    started = [state["startedAt"] for state in states if state and "startedAt" in state]
+    began = min(started, default=pod["metadata"].get("creationTimestamp"))
+    return datetime.fromisoformat(began) if began else None

@@ -92,4 +92,4 @@ class RouterWatcher:
         self._arms.add(pod.life, samples)
         self._sampler.add(pod.life, samples, asyncio.get_running_loop().time())
         self._uses.add(pod.life, samples, datetime.now(UTC))
-        self._ledger = self._ledger.looked(pod.life, spending(samples), datetime.now(UTC))
+        self._ledger = self._ledger.looked(pod.life, spending(samples), datetime.now(UTC), pod.began)

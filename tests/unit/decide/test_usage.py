@@ -63,6 +63,35 @@ def test_days_and_months_begin_with_nothing(later: timedelta, today: int, this_m
 
 
 @pytest.mark.parametrize(
+    ("began", "today", "this_month"),
+    [
+        ("2026-10-31T23:59", 0, 0),
+        ("2026-11-28T23:59", 0, 5),
+        ("2026-11-29T00:00", 5, 5),
+        ("2027-01-01T00:00", 5, 5),
+    ],
+    ids=["last month", "yesterday", "today", "after the books"],
+)
+def test_books_that_begin_anew_take_only_what_is_surely_of_their_time(began: str, today: int, this_month: int) -> None:
+    """What a router counted before: nobody is refused for what was used in another month. Then growth counts, of it
+    and of those that begin later, whoever keeps the books.
+    """
+    start = datetime.fromisoformat(began).replace(tzinfo=UTC)
+    ledger = Ledger().looked("a", seen(5), NOW, start)
+    assert (sum(use.requests for use in ledger.today.values()), month(ledger)) == (today, this_month)
+    ledger = load(dump(ledger)).looked("a", seen(6), NOW, start).looked("b", seen(2), NOW, NOW + timedelta(seconds=1))
+    assert month(ledger) == this_month + 1 + 2
+
+
+def test_an_old_router_that_is_found_late_is_not_new_to_lost_books() -> None:
+    """It did not answer at the first look; the operator may have been another one since."""
+    old = NOW - timedelta(days=60)
+    ledger = load(dump(Ledger().looked("a", seen(1), NOW))).looked("b", seen(500), NOW + timedelta(hours=1), old)
+    assert month(ledger) == 1
+    assert month(ledger.looked("b", seen(501), NOW + timedelta(hours=1), old)) == 2
+
+
+@pytest.mark.parametrize(
     ("now", "then"),
     [("2026-11-29T23:59", "2026-12-01"), ("2026-12-31T00:00", "2027-01-01"), ("2027-01-01", "2027-02-01")],
 )

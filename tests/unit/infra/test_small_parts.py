@@ -1,5 +1,6 @@
 """Pods, redaction and settings."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -29,6 +30,15 @@ def test_only_pods_that_take_traffic_are_asked() -> None:
     found = ready_pods(pods)
     assert [p.name for p in found] == ["a", "b"]
     assert found[0].life == "a/2"
+
+
+def test_a_router_began_when_its_container_was_started() -> None:
+    """Again after a restart; before that is known, not before its pod was made."""
+    made, started = "2026-11-20T00:00:00Z", "2026-11-27T12:00:00Z"
+    young, old = pod(creationTimestamp=made), pod(creationTimestamp=made)
+    old["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": started}}
+    found = [router.began for one in (young, old, pod()) for router in ready_pods([one])]
+    assert found == [datetime.fromisoformat(made), datetime.fromisoformat(started), None]
 
 
 def test_a_version_runs_only_if_all_files_are_of_it() -> None:

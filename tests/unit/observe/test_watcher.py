@@ -1,6 +1,7 @@
 """Looking at routers again and again."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -63,6 +64,15 @@ async def test_what_a_router_counts_while_it_ends_is_counted() -> None:
     assert [one.ledger and one.ledger.month[where] for one in seen] == [Use(3, 25, 7000), *[Use(4, 25, 7000)] * 2]
     assert [list(one.ledger.counted) for one in seen if one.ledger] == [["uid-1/0"], ["uid-1/0"], []]
     assert seen[0].lanes == ()
+
+
+async def test_an_old_router_is_only_a_beginning_for_books_that_begin_anew() -> None:
+    """As after the loss of the ConfigMap: what it counted in other months is not of this one."""
+    old = RouterPod("ai", "one", "10.0.0.1", "uid-1/0", began=datetime.now(UTC) - timedelta(days=40))
+    seen: list[Observation] = []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=COUNTED))) as http:
+        await RouterWatcher(http, lambda: (old,), seen.append, every_s=1, ledger=Ledger()).look()
+    assert [one.ledger and one.ledger.month for one in seen] == [{}]
 
 
 async def test_a_bug_in_a_look_stops_nobody_who_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
