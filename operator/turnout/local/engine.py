@@ -75,6 +75,7 @@ class Engine:
         self._rollouts = Rollouts(home, clock)
         self._states: States = {}
         self._issued: Keyring = home.issued()
+        self._told: Keyring = self._issued
         self._ledger = home.ledger()
         self._published: Files | None = None
         self._previous = home.last_good(settings.namespace)
@@ -161,6 +162,7 @@ class Engine:
                 files.swap(self._folder, before.version, before.data)
             return self._progress
         self._published, self._previous = compiled.files, compiled.decision.router
+        self._tell()
         self._rollouts.published(self._states)
         self._home.save_last_good(compiled.decision.router)
         self._home.hand_out(self._settings.namespace, compiled.decision.keys, self._settings.url)
@@ -211,8 +213,14 @@ class Engine:
     def _keep(self, issued: Keyring) -> None:
         if issued != self._issued:
             self._home.save_issued(self._settings.namespace, issued)
-            tell_all(self._issued, issued)
             self._issued = issued
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say what became of tokens, once Envoy serves: a start that fails has one line, which says why."""
+        if self._published is not None:
+            tell_all(self._told, self._issued)
+            self._told = self._issued
 
     def write_statuses(self, seen: Observation) -> None:
         """Bring DIR/.turnout/status up to date, and what keys have used."""
