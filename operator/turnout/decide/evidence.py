@@ -151,12 +151,15 @@ class Look:
         said: life → what it has counted since it began, of those that answered. One that answered and counts nothing
             has an empty entry; one that did not answer has none.
         broken: life → why its answer cannot be read, for a person.
+        unheard: lives of pods that are there too, take no traffic, and never answered this operator: they begin, or
+            were cut off before it began.
     """
 
     at: datetime
     exist: frozenset[str] = frozenset()
     said: Mapping[str, Mapping[Where, ArmCounts]] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
+    unheard: frozenset[str] = frozenset()
 
     @property
     def silent(self) -> frozenset[str]:

@@ -79,14 +79,15 @@ class ArmBook:
     def look(self, pods: Iterable[RouterPod], at: datetime) -> Look:
         """What was said since the last look. pods: all that have an address.
 
-        One that starts, and was never heard of, is not waited for: it has counted nothing.
+        One that takes no traffic, and was never heard of, is not waited for: it begins, or was cut off before this
+        operator began.
         """
-        live = {pod.life for pod in pods}
+        live = frozenset(pod.life for pod in pods)
         self._heard &= live
         exist = frozenset(pod.life for pod in pods if pod.ready or pod.leaving or pod.life in self._heard)
         said, self._said = self._said, {}
         broken, self._broken = self._broken, {}
-        return Look(at, exist, said, broken)
+        return Look(at, exist, said, broken, live - exist)
 
 
 def arm_counts(samples: Iterable[Sample]) -> dict[Where, ArmCounts]:

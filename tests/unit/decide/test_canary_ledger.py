@@ -72,6 +72,16 @@ def test_each_request_counts_once_and_in_its_period(looks: list[Said | None], co
     assert found.marks.keys() == (looks[-1] or {}).keys(), "of routers that are gone nothing is kept"
 
 
+def test_a_router_that_is_cut_off_when_the_operator_begins_anew_counts_nothing_twice() -> None:
+    """Its pod is there, not ready, and never answered this operator: it is silent and not gone."""
+    ledger = book({"a": 10}, {"a": 15})
+    cut_off = ledger.looked(Look(NOW, unheard=frozenset({"a", "never-heard-of"})), *HERE)
+    assert cut_off.missing == Missing(frozenset("a"))
+    back = cut_off.looked(look({"a": 18}), *HERE)
+    assert (back.canary.requests - ledger.canary.requests, back.missing) == (3, Missing())
+    assert ledger.looked(Look(NOW), *HERE).missing == Missing(gone=1)
+
+
 def test_counts_that_cannot_be_are_left_out_and_said() -> None:
     """They count when they make sense again."""
     odd = replace(answers(20), tokens=-5)

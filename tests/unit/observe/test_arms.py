@@ -62,7 +62,7 @@ def test_who_was_never_heard_of_is_waited_for_only_if_it_takes_traffic() -> None
     """One that is on its way out has counted, though this operator may never have heard it."""
     book = ArmBook()
     look = book.look((pod("new", ready=False), pod("old", ready=False, leaving=True), pod("ready")), NOW)
-    assert look.silent == {"old", "ready"}
+    assert (look.silent, look.unheard) == ({"old", "ready"}, {"new"})
 
 
 def test_who_was_heard_once_is_waited_for_until_it_is_gone() -> None:

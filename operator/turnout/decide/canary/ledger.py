@@ -90,7 +90,9 @@ class Ledger:
     def looked(self, look: Look, group: str, run: str) -> "Ledger":
         """After a look at all routers."""
         book = replace(self, broken=replace(self.broken, now=False), looked_at=look.at)
-        for life in sorted(look.exist | look.said.keys()):
+        # One that answered an operator before this one is waited for until its pod is gone.
+        waited = look.exist | (self.marks.keys() & look.unheard)
+        for life in sorted(waited | look.said.keys()):
             if life in look.broken:
                 book = _left_out(book, f"router {life}: {look.broken[life]}")
             said = None if life in look.broken else look.said.get(life)
@@ -98,12 +100,13 @@ class Ledger:
                 book = _silent(book, life)
             else:
                 book = _heard(book, life, {arm: said.get((group, run, arm), NOTHING) for arm in Arm})
-        gone = book.marks.keys() - look.exist - look.said.keys()
+        gone = book.marks.keys() - waited - look.said.keys()
+        silent = (waited - look.said.keys()) | look.broken.keys()
         return replace(
             book,
             open=True,
             marks={life: mark for life, mark in book.marks.items() if life not in gone},
-            missing=replace(book.missing, silent=look.silent | look.broken.keys(), gone=book.missing.gone + len(gone)),
+            missing=replace(book.missing, silent=silent, gone=book.missing.gone + len(gone)),
         )
 
 
