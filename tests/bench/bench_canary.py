@@ -92,7 +92,7 @@ def simulate(case: Case, seed: int) -> Result:
             slow = math.exp(weather.slow) * scale[arm]
             totals[arm] += one.serve(count, rng, slow=slow, failing=weather.failing)
         now, before = START + timedelta(seconds=at), at
-        said = {("assistant", state.run, arm): totals[arm] for arm in Arm}
+        said = {("assistant", state.tag, arm): totals[arm] for arm in Arm}
         look = Look(now, frozenset({life}), {life: said})
         state = advance(spec, state, Seen(chain, applied=state.weight, look=look), now=now)
         fixed = fixed or rejected(totals[Arm.CANARY], totals[Arm.BASELINE], GATES[case.gates])

@@ -228,7 +228,7 @@ STATUSES = {
                 cost_per_1k_tokens=HALF,
             ),
         ),
-        missing=MissingStatus(silent=("pod/0",), silent_count=1, gone=2, unplaced=3),
+        missing=MissingStatus(silent=("pod/0",), silent_count=1, gone=2),
         broken=BrokenStatus(looks=1, now=True, message="No."),
         decisions=(
             DecisionStatus(
@@ -237,10 +237,9 @@ STATUSES = {
         ),
         ledger=LedgerStatus(
             period=2,
-            open=True,
             looked_at=NOW,
             canary="ok=100 timeout=100",
-            routers=(RouterCounts(life="pod/0", period=-1, canary="ok=1"),),
+            routers=(RouterCounts(life="pod/0", canary="ok=1"),),
         ),
         memory=MemoryStatus(run="1f", runs=1, steps_hash="a", spec_hash="b", left_step=1, counted_at=NOW),
     ),

@@ -1,6 +1,7 @@
 """The arms of a rollout at a real router: shares, sticky keys, and what is counted of first attempts."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,6 +18,7 @@ KEYS = [f"team-{n}" for n in range(60)]
 PRICE = {"input": "1", "output": "2"}
 QUICK = {"circuit": {"failures": 20, "recovery": "1h"}, "timeouts": {"firstToken": "300ms", "request": "300ms"}}
 PATIENT = {**QUICK, "circuit": {"failures": 1000}}
+LONG = {"timeouts": {"firstToken": "20s", "request": "20s"}}
 
 
 def world(trio: Trio, *rollouts: Manifest, **spec: object) -> list[Manifest]:
@@ -25,10 +27,10 @@ def world(trio: Trio, *rollouts: Manifest, **spec: object) -> list[Manifest]:
     return [group("assistant", one, two, three, **spec), *map(key, ("app", *KEYS)), *trio.secrets, *rollouts]
 
 
-def counted(router: Router, arm: Arm) -> ArmCounts:
+def counted(router: Router, arm: Arm, *, period: int = 1) -> ArmCounts:
     """What the router has counted for an arm."""
     found = arm_counts(samples(router.status.get(METRICS).text))
-    return found.get(("assistant", "run1", arm), ArmCounts())
+    return found.get(("assistant", f"run1-{period}", arm), ArmCounts())
 
 
 @pytest.mark.parametrize("weight", [5, 50, 95])
@@ -84,7 +86,7 @@ def test_a_primary_that_is_down_sends_nobody_to_the_canary_but_its_own(serve: Se
 
 
 def test_a_sticky_key_keeps_its_arm_and_more_weight_only_takes_keys_in(serve: Serve, trio: Trio) -> None:
-    """Over publications and workers."""
+    """Over publications, periods and workers."""
     router = serve(*world(trio, running(25, sticky="Key"), **PATIENT), workers=2)
 
     def canaries() -> set[str]:
@@ -93,10 +95,28 @@ def test_a_sticky_key_keeps_its_arm_and_more_weight_only_takes_keys_in(serve: Se
         return {k for k, models in arms.items() if models == {"two"}}
 
     before = canaries()
-    router.publish(*world(trio, running(60, sticky="Key"), **PATIENT))
+    router.publish(*world(trio, running(60, sticky="Key", period=2), **PATIENT))
     after = canaries()
     assert before < after
     assert 0 < len(before) < len(after) < len(KEYS)
+
+
+def test_a_request_counts_for_the_period_in_which_it_was_drawn(serve: Serve, trio: Trio) -> None:
+    """Though its answer ends in the next one, in which others have been counted."""
+    router = serve(*world(trio, running(100), **LONG), workers=2)
+    trio.two.mode("slow:4", times=1)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(post, router.http())
+        eventually(lambda: len(trio.two.seen) == 1)
+        router.publish(*world(trio, running(100, period=2), **LONG))
+        assert post(router.http()).headers["x-turnout-model"] == "two"
+        assert counted(router, Arm.CANARY, period=2).results == {"ok": 1}
+        assert not slow.done()
+        assert slow.result().headers["x-turnout-model"] == "two"
+    drawn = counted(router, Arm.CANARY)
+    assert drawn.results == {"ok": 1}
+    assert drawn.took.sum_ms > 3_000
+    assert counted(router, Arm.CANARY, period=2).results == {"ok": 1}
 
 
 def test_streams_tell_their_first_content_and_client_mistakes_are_no_evidence(serve: Serve, trio: Trio) -> None:

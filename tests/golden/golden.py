@@ -80,14 +80,11 @@ def snapshot(file: Path) -> Snapshot:
 
 
 def rollout_state(name: str) -> State | None:
-    """How a rollout of a case stands: one whose name begins with "to-" is in its first step, and looked at twice."""
+    """How a rollout of a case stands: one whose name begins with "to-" is in its first step, and looked at once."""
     if not name.startswith("to-"):
         return None
-    book = (
-        evidence.Ledger(1, looked_at=NOW)
-        .looked(look({}), "assistant", "run1")
-        .looked(look({Arm.CANARY: answers(60, 2), Arm.BASELINE: answers(1_100, 9)}), "assistant", "run1")
-    )
+    seen = look({Arm.CANARY: answers(60, 2), Arm.BASELINE: answers(1_100, 9)})
+    book = evidence.Ledger(1).looked(seen, "assistant", "run1-1")
     started = State(step=1, weight=5, run="run1", runs=1, since=NOW, held=timedelta(minutes=12), applied=5, ledger=book)
     message = "Step 1 runs at 5 % until its hold of 1h is over."
     started = started.decided(
@@ -98,7 +95,7 @@ def rollout_state(name: str) -> State | None:
 
 def look(counted: dict[Arm, ArmCounts]) -> Look:
     """A look at one router."""
-    return Look(NOW, frozenset({"pod/0"}), {"pod/0": {("assistant", "run1", arm): c for arm, c in counted.items()}})
+    return Look(NOW, frozenset({"pod/0"}), {"pod/0": {("assistant", "run1-1", arm): c for arm, c in counted.items()}})
 
 
 def ledger(keys: list[str]) -> Ledger:

@@ -1,5 +1,6 @@
 """Manifests as short calls, and a namespace made of them: what the operator or `turnout run` would hand to decide."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from pydantic import SecretStr
 
 from turnout.api import API_VERSION, CanaryRollout, ModelGroup, ScopedKey
 from turnout.api.canaryrollout_status import RolloutPhase
+from turnout.decide.canary.ledger import Ledger
 from turnout.decide.canary.state import State
 from turnout.decide.issued import Issued, Token
 from turnout.decide.snapshot import Snapshot
@@ -43,11 +45,14 @@ def rollout(name: str, **spec: Any) -> Manifest:
     return _object("CanaryRollout", name, spec)
 
 
-def running(weight: int, **spec: Any) -> Manifest:
-    """The rollout "r" of model "two" of group "assistant", in its first step, with that weight in percent."""
+def running(weight: int, *, period: int = 1, **spec: Any) -> Manifest:
+    """The rollout "r" of model "two" of group "assistant", in its first step, with that weight in percent. What it
+    draws counts as of "run1" and the period.
+    """
     steps = [{"weight": weight, "hold": "1h"}, {"weight": 100}] if weight < 100 else [{"weight": 100}]
     manifest = rollout("r", modelGroup="assistant", model="two", steps=steps, **spec)
     state = State(RolloutPhase.PROGRESSING, "Measuring", "A test.", step=1, weight=weight, run="run1", runs=1)
+    state = replace(state, ledger=Ledger(period))
     return {**manifest, "status": rollout_fields(CanaryRollout.parse(manifest), state)}
 
 

@@ -51,13 +51,14 @@ class Playground:
         routers: life → what it has counted, whether it is looked at or not.
         applied: percent that every router runs; None: as wanted.
         silent, broken: lives that do not answer, or not so that it can be read.
+        left: how it stood in the period before.
     """
 
     def __init__(self, **spec: Any) -> None:
         self.spec: dict[str, Any] = {"steps": STEPS, "gates": ALL_GATES, **spec}
         self.models = [model("old", "http://old/v1"), model("gpt", "http://gpt/v1"), model("spare", "http://spare/v1")]
         self.timeouts: dict[str, str] = {}
-        self.state, self.now = State(), NOW
+        self.state, self.left, self.now = State(), State(), NOW
         self.routers: dict[str, dict[tuple[str, str, Arm], ArmCounts]] = {"a": {}, "b": {}}
         self.applied: int | None = None
         self.silent: set[str] = set()
@@ -74,10 +75,17 @@ class Playground:
         """The group as it is written now."""
         return ModelGroup.parse(group("assistant", *self.models, timeouts=self.timeouts))
 
-    def serve(self, canary: ArmCounts | None = None, baseline: ArmCounts | None = None, *, router: str = "a") -> None:
-        """Requests that a router counts for this run."""
+    def serve(
+        self,
+        canary: ArmCounts | None = None,
+        baseline: ArmCounts | None = None,
+        *,
+        router: str = "a",
+        drawn: State | None = None,
+    ) -> None:
+        """Requests whose first attempts end now, at a router. drawn: how it stood when they came; None: as now."""
         for arm, more in ((Arm.CANARY, canary), (Arm.BASELINE, baseline)):
-            where = ("assistant", self.state.run, arm)
+            where = ("assistant", (drawn or self.state).tag, arm)
             counted = self.routers[router]
             counted[where] = counted.get(where, ArmCounts()) + (more or ArmCounts())
 
@@ -95,13 +103,15 @@ class Playground:
         seen = Seen(None if self.group_is_broken else self.chain, problem, applied, self._seen() if routers else None)
         before = self.state
         self.state = advance(self.rollout, before, seen, now=self.now)
+        self.left = self.left if before.tag == self.state.tag else before
         assert kept(self.rollout, self.state) == self.state
         return self.state
 
     def begin(self, step: int = 1) -> State:
         """In a step, looked at once there: what is counted from now on is evidence of it."""
         while self.state.step < step or self.state.since is None or not self.state.ledger.open:
-            self.serve(answers(200), answers(200))
+            if self.state.step < step:
+                self.serve(answers(200), answers(200))
             self.look(60 if 0 < self.state.step < step else 1)
         return self.state
 

@@ -27,13 +27,14 @@ SPECS = st.fixed_dictionaries(
 
 @dataclass(frozen=True)
 class Event:
-    """What happens before a look: requests of the arms on a router, and changes."""
+    """What happens before a look: requests of the arms on a router, late ones of the period before, and changes."""
 
     seconds: int
     router: str
     canary: int
     failing: bool
     baseline: int
+    late: int
     change: tuple[str, Any]
 
 
@@ -60,6 +61,7 @@ EVENTS = st.lists(
         canary=st.sampled_from([0, 3, 40, 100]),
         failing=st.sampled_from([False] * 9 + [True]),
         baseline=st.sampled_from([0, 40, 200]),
+        late=st.sampled_from([0, 0, 60]),
         change=CHANGES,
     ),
     min_size=10,
@@ -74,6 +76,7 @@ def happen(play: Playground, event: Event) -> None:
         answers(event.baseline),
         router=event.router,
     )
+    play.serve(answers(0, event.late), answers(event.late), router=event.router, drawn=play.left)
     name, value = event.change
     if name == "spec":
         spec = {**play.spec, **value}
@@ -132,7 +135,7 @@ def test_a_crash_between_any_two_looks_changes_nothing(
 
 @given(SPECS, EVENTS)
 def test_evidence_is_never_more_than_what_was_asked_in_its_period(spec: dict[str, Any], events: list[Event]) -> None:
-    """Each request counts once at most, over silent and broken routers, restarts, and changes of steps."""
+    """Each counts once at most, over silent and broken routers, restarts, and changes of steps; late ones never."""
     play, asked, period = Playground(**spec), [0, 0], -1
     for event in events:
         happen(play, event)

@@ -151,8 +151,6 @@ class MissingStatus(StatusPart):
     """How many they are."""
     gone: Count = 0
     """Routers that went; what they counted after their last answer is lost."""
-    unplaced: Count = 0
-    """Requests that may be of this step or of the one before, and count for neither."""
 
 
 class BrokenStatus(StatusPart):
@@ -171,25 +169,21 @@ class RouterCounts(StatusPart):
 
     life: Word
     """One process of a router."""
-    period: Annotated[int, Whole(-1, 2**53)]
-    """In which period of evidence that was."""
     baseline: Counts = ""
-    """Counts since the router began."""
+    """What it had counted of requests that were drawn in this period."""
     canary: Counts = ""
-    """Counts since the router began."""
+    """What it had counted of requests that were drawn in this period."""
 
 
 class LedgerStatus(StatusPart):
     """The exact sums behind the figures, for the operator after a restart, and for whoever wants to reckon again."""
 
     period: Count = 0
-    """How often evidence began anew."""
-    open: bool = False
-    """Whether there was a look in this period."""
+    """How often evidence began anew. Routers count by it: see memory.run."""
     alone: bool = False
     """Whether the canary gets all first attempts, and is compared with what the baseline did before."""
     looked_at: Time | None = None
-    """When routers were looked at last."""
+    """When routers were looked at last in this step. Absent: not yet."""
     baseline: Counts = ""
     """Sums of this step."""
     canary: Counts = ""
@@ -204,7 +198,7 @@ class MemoryStatus(StatusPart):
     """What the operator remembers of the rollout, for after a restart."""
 
     run: Word = ""
-    """Id of this run; routers' metrics carry it as the label rollout."""
+    """Id of this run. Routers' metrics carry it and ledger.period as the label rollout, such as 5f2c1a77-3."""
     runs: Count = 0
     """How often the rollout began."""
     steps_hash: Word = ""

@@ -138,7 +138,7 @@ class ArmCounts:
 _SUMS = tuple(f.name for f in fields(ArmCounts) if f.name != "results")
 
 Where = tuple[str, str, Arm]
-"""Group, id of the run of a rollout, arm."""
+"""Group, tag of a rollout's run and period, arm."""
 
 
 @dataclass(frozen=True)

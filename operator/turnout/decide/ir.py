@@ -111,7 +111,9 @@ class Canary(Frozen):
     """A rollout under way: which share of a group's first attempts is drawn for another model than its first."""
 
     rollout: str
-    """Id of this run of the rollout: what routers count is told apart by it."""
+    """Id of this run of the rollout: sticky keys keep their places while it is the same."""
+    tag: str
+    """The run and the period of its evidence: what routers count is told apart by it."""
     model: str
     """The canary: a member of the group, perhaps one that is no fallback."""
     baseline: str

@@ -88,12 +88,15 @@ def advanced(
 
 
 def _applied(rollout: CanaryRollout, state: State, running: Router | None) -> int | None:
-    """Percent that routers send to the canary of this run."""
+    """Percent that routers send to the canary of this run; None too while they run its weight for the period before."""
     group = running.group(rollout.spec.model_group) if running else None
     if group is None:
         return None
     canary = group.canary
-    return canary.weight // 100 if canary and canary.rollout == state.run else 0
+    if canary is None or canary.rollout != state.run:
+        return 0
+    weight = canary.weight // 100
+    return weight if canary.tag == state.tag or weight != state.weight else None
 
 
 def _with_canary(group: Group, rollouts: Iterable[CanaryRollout], states: States, kept: Canary | None) -> Group:

@@ -21,7 +21,7 @@ from turnout.api.canaryrollout_status import (
 )
 from turnout.decide.canary.compact import from_line, to_line
 from turnout.decide.canary.gates import error_share, mean_ms, p95_ms, usd_per_1k_tokens
-from turnout.decide.canary.ledger import Broken, Ledger, Mark, Missing
+from turnout.decide.canary.ledger import Arms, Broken, Ledger, Missing
 from turnout.decide.canary.sequences import Bounds, Share, share_bounds
 from turnout.decide.canary.state import BREACH, Hashes, State
 from turnout.decide.canary.telling import gate_status, measure
@@ -161,22 +161,19 @@ def _latency(took: Latencies, count: int) -> ArmLatency | None:
 
 def _missing(missing: Missing) -> MissingStatus:
     silent = sorted(missing.silent)
-    return MissingStatus(
-        silent=tuple(silent[:MOST_SILENT]), silent_count=len(silent), gone=missing.gone, unplaced=missing.unplaced
-    )
+    return MissingStatus(silent=tuple(silent[:MOST_SILENT]), silent_count=len(silent), gone=missing.gone)
 
 
 def _ledger(book: Ledger) -> LedgerStatus:
     return LedgerStatus(
         period=book.period,
-        open=book.open,
         alone=book.alone,
         looked_at=book.looked_at,
         canary=to_line(book.canary),
         baseline=to_line(book.baseline),
         earlier_baseline=to_line(book.earlier),
         routers=tuple(
-            RouterCounts(life=life, period=mark.period, **{arm.value: to_line(c) for arm, c in mark.arms.items()})
+            RouterCounts(life=life, **{arm.value: to_line(c) for arm, c in mark.items()})
             for life, mark in sorted(book.marks.items())
         ),
     )
@@ -225,18 +222,17 @@ def _book(read: CanaryRolloutStatus, kept: LedgerStatus) -> Ledger:
     missing, broken = read.missing or MissingStatus(), read.broken
     return Ledger(
         period=kept.period,
-        open=kept.open,
         alone=kept.alone,
         looked_at=kept.looked_at,
         canary=from_line(kept.canary),
         baseline=from_line(kept.baseline),
         earlier=from_line(kept.earlier_baseline),
         marks={router.life: _mark(router) for router in kept.routers},
-        missing=Missing(frozenset(missing.silent), missing.gone, missing.unplaced),
+        missing=Missing(frozenset(missing.silent), missing.gone),
         broken=Broken(broken.looks, broken.now, broken.message) if broken else Broken(),
     )
 
 
-def _mark(router: RouterCounts) -> Mark:
+def _mark(router: RouterCounts) -> Arms:
     arms = {Arm.BASELINE: from_line(router.baseline), Arm.CANARY: from_line(router.canary)}
-    return Mark(router.period, {arm: counts for arm, counts in arms.items() if counts != ArmCounts()})
+    return {arm: counts for arm, counts in arms.items() if counts != ArmCounts()}

@@ -91,7 +91,7 @@ class ArmBook:
 
 
 def arm_counts(samples: Iterable[Sample]) -> dict[Where, ArmCounts]:
-    """What a router has counted since it began, by group, run of a rollout and arm.
+    """What a router has counted since it began, by group, tag of a rollout's run and period, and arm.
 
     Raises ValueError, KeyError or OverflowError for what the filter never says.
     """

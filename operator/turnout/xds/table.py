@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from turnout.decide.ir import Canary, Group, Key, Lane, Member, Router
 
-VERSION = 5
+VERSION = 6
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
@@ -77,7 +77,8 @@ def _member(group: Group, member: Member) -> tuple[str | int, ...]:
 
 
 def _canary(group: str, canary: Canary) -> tuple[str | int, ...]:
-    return ("canary", group, canary.rollout, canary.model, canary.weight, int(canary.sticky), canary.baseline)
+    share = (canary.weight, int(canary.sticky))
+    return ("canary", group, canary.rollout, canary.tag, canary.model, *share, canary.baseline)
 
 
 def _keys(keys: tuple[Key, ...]) -> Iterator[tuple[str | int, ...]]:

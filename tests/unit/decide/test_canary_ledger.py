@@ -9,7 +9,7 @@ from turnout.decide.canary.compact import from_line, to_line
 from turnout.decide.canary.ledger import Broken, Ledger, Missing
 from turnout.decide.evidence import Arm, ArmCounts, Latencies, Look, Where
 
-HERE = ("assistant", "run")
+HERE = ("assistant", "run-1")
 CANARY: Where = (*HERE, Arm.CANARY)
 Said = dict[str, int]
 """Life → canary requests that it says it has counted; -1: silent, -2: broken."""
@@ -21,55 +21,60 @@ def look(said: Said) -> Look:
     return Look(NOW, frozenset(said), heard, {life: "no text" for life, n in said.items() if n == -2})
 
 
-def book(*looks: Said | None) -> Ledger:
-    """After these looks; None: a new period."""
+def book(*looks: Said) -> Ledger:
+    """After these looks in one period."""
     ledger = Ledger(1)
     for one in looks:
-        ledger = ledger.looked(look(one), *HERE) if one is not None else ledger.next_period(alone=False)
+        ledger = ledger.looked(look(one), *HERE)
     return ledger
 
 
 @pytest.mark.parametrize(
     ("looks", "counted", "missing"),
     [
-        ([{"a": 10}], 0, Missing()),
-        ([{"a": 10}, {"a": 15}, {"a": 15}], 5, Missing()),
-        ([{"a": 10}, {"a": 15, "b": 7}], 12, Missing()),
-        ([{"a": 10}, {"a": -1}, {"a": -1}, {"a": 30}], 20, Missing()),
-        ([{"a": 10}, {"a": -1}], 0, Missing(frozenset("a"))),
-        ([{"a": 10}, {"a": 30}, {"b": 4}], 24, Missing(gone=1)),
-        ([{"a": 10}, {"a": 4}], 4, Missing()),
-        ([{"a": 10}, None, {"a": 15}, {"a": 18}], 3, Missing()),
-        (
-            [{"a": 10, "b": 10}, None, {"a": 15, "b": -1}, {"a": 15, "b": 50}, {"a": 16, "b": 53}],
-            4,
-            Missing(unplaced=40),
-        ),
-        ([{"a": 10, "b": -1}, {"a": 11, "b": 50}, {"a": 11, "b": 51}], 2, Missing(unplaced=50)),
-        ([{"a": 10}, {"a": 11, "b": -1}, {"a": 11, "b": 50}], 51, Missing()),
-        ([{"a": 10}, {"a": -2}, {"a": 12}], 2, Missing()),
+        ([{"a": 10}], 10, Missing()),
+        ([{"a": 10}, {"a": 15}, {"a": 15}], 15, Missing()),
+        ([{"a": 10}, {"a": 15, "b": 7}], 22, Missing()),
+        ([{"a": 10}, {"a": -1}, {"a": -1}, {"a": 30}], 30, Missing()),
+        ([{"a": 10}, {"a": -1}], 10, Missing(frozenset("a"))),
+        ([{"a": 10}, {"a": 30}, {"b": 4}], 34, Missing(gone=1)),
+        ([{"a": 10}, {"a": -1}, {"b": 4}], 14, Missing(gone=1)),
+        ([{"a": 10}, {"a": 4}], 14, Missing()),
+        ([{"a": 10}, {"a": 0}, {"a": 3}], 13, Missing()),
+        ([{"a": 10, "b": -1}, {"a": 11, "b": 50}, {"a": 11, "b": 51}], 62, Missing()),
+        ([{"a": 10}, {"a": -2}, {"a": 12}], 12, Missing()),
     ],
     ids=[
-        "first-look-is-where-it-begins",
+        "first-look",
         "same-look-twice",
         "new-router",
         "silent-catches-up",
         "silent",
         "gone",
+        "silent-and-gone",
         "counter-fell",
-        "new-period-begins-with-its-first-look",
-        "silent-over-the-beginning",
+        "counter-fell-to-nothing",
         "silent-from-the-beginning",
-        "new-and-silent-later",
         "broken-catches-up",
     ],
 )
-def test_each_request_counts_once_and_in_its_period(looks: list[Said | None], counted: int, missing: Missing) -> None:
+def test_each_request_counts_once(looks: list[Said], counted: int, missing: Missing) -> None:
     """A counter is what it was at the last look of that router, plus what came since."""
     found = book(*looks)
     assert (found.canary.requests, found.missing) == (counted, missing)
     assert found.canary.took.count == counted
-    assert found.marks.keys() == (looks[-1] or {}).keys(), "of routers that are gone nothing is kept"
+    assert found.marks.keys() == looks[-1].keys(), "of routers that are gone nothing is kept"
+
+
+def test_what_was_drawn_in_a_period_before_counts_for_nothing_whenever_it_ends() -> None:
+    """Nor does it hide what counts; a router that was silent over the beginning has all of its own counted."""
+    ledger = book({"a": 10, "b": 10}).next_period(alone=False)
+    assert (ledger.canary, ledger.open, ledger.marks) == (ArmCounts(), False, {"a": {}, "b": {}})
+    tags = {CANARY: answers(500), ("assistant", "run-2", Arm.CANARY): answers(3)}
+    ledger = ledger.looked(Look(NOW, frozenset("ab"), {"a": {**tags, CANARY: answers(90)}}), "assistant", "run-2")
+    assert (ledger.canary.requests, ledger.missing.silent) == (3, {"b"})
+    ledger = ledger.looked(Look(NOW, frozenset("ab"), dict.fromkeys("ab", tags)), "assistant", "run-2")
+    assert (ledger.canary.requests, ledger.missing) == (6, Missing())
 
 
 def test_a_router_that_is_cut_off_when_the_operator_begins_anew_counts_nothing_twice() -> None:
@@ -86,18 +91,17 @@ def test_counts_that_cannot_be_are_left_out_and_said() -> None:
     """They count when they make sense again."""
     odd = replace(answers(20), tokens=-5)
     ledger = book({"a": 10}).looked(Look(NOW, frozenset("a"), {"a": {CANARY: odd}}), *HERE)
-    assert (ledger.canary.requests, ledger.broken) == (0, Broken(1, True, "router a, canary: a count is negative"))
+    assert (ledger.canary.requests, ledger.broken) == (10, Broken(1, True, "router a, canary: a count is negative"))
     ledger = ledger.looked(look({"a": 30}), *HERE)
-    assert (ledger.canary.requests, ledger.broken.now, ledger.broken.looks) == (20, False, 1)
+    assert (ledger.canary.requests, ledger.broken.now, ledger.broken.looks) == (30, False, 1)
 
 
 def test_what_the_baseline_did_is_kept_over_periods_while_it_is_the_same() -> None:
     """The last step, in which it does nothing, is compared with that."""
-    where = (*HERE, Arm.BASELINE)
-    ledger = Ledger(1)
+    ledger, said = Ledger(1), {}
     for step in range(3):
-        for total in (0, 10):
-            ledger = ledger.looked(Look(NOW, frozenset("a"), {"a": {where: answers(10 * step + total)}}), *HERE)
+        said["assistant", f"run-{step}", Arm.BASELINE] = answers(10)
+        ledger = ledger.looked(Look(NOW, frozenset("a"), {"a": said}), "assistant", f"run-{step}")
         ledger = ledger.next_period(alone=False)
     assert (ledger.earlier.requests, ledger.baseline.requests) == (30, 0)
     assert ledger.next_period(alone=True, same_models=False).earlier == ArmCounts()

@@ -1,6 +1,9 @@
 """In which order rises and falls are kept and published, and which decisions are told."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from harness.manifests import group, model, rollout, snapshot
 from turnout.api.canaryrollout_status import RolloutPhase
@@ -58,6 +61,34 @@ def test_a_fall_is_published_before_it_is_kept() -> None:
     assert (told.weight, told.phase) == (0, RolloutPhase.ABORTED)
     assert [d.reason for d in standing.kept("r", told)] == ["Abort"]
     assert standing.kept("r", told) == ()
+
+
+def again(state: State) -> State:
+    """Its step begins anew."""
+    return state.at_step(state.step, state.weight, same_models=False)
+
+
+def back(state: State) -> State:
+    """A promote is taken back."""
+    return state.at_step(1, 5)
+
+
+@pytest.mark.parametrize(("weight", "change"), [(5, again), (100, back)], ids=["restart", "fall"])
+def test_a_period_is_kept_before_routers_count_for_it(weight: int, change: Callable[[State], State]) -> None:
+    """An operator that crashes in between would give its number to other evidence. They count for the old."""
+    standing = started()
+    standing.now["r"] = standing.now["r"].at_step(1, weight)
+    standing.kept("r", standing.now["r"])
+    standing.published(standing.publishable)
+    before = standing.now["r"]
+    standing.now["r"] = after = change(before)
+    assert (standing.publishable["r"], standing.tellable["r"]) == (before, after)
+    assert standing.is_published
+    standing.kept("r", after)
+    assert standing.publishable["r"] == after
+    assert not standing.is_published
+    standing.published(standing.publishable)
+    assert standing.is_published
 
 
 def test_a_fall_of_what_was_never_kept_is_nothing_for_routers() -> None:

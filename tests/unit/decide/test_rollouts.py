@@ -8,6 +8,7 @@ from harness.manifests import group, model, rollout, snapshot
 from harness.rollouts import NOW
 from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.build import Decision, decide
+from turnout.decide.canary.ledger import Ledger
 from turnout.decide.canary.state import State
 from turnout.decide.ir import Router
 from turnout.decide.rollouts import advanced
@@ -83,6 +84,18 @@ def test_rollouts_go_on_with_what_every_router_runs() -> None:
     assert (states["b"].weight, states["a"].weight, states["a"].reason) == (100, 0, "GroupHasRollout")
     other = replace(states["last"], run="another")
     assert advanced(given({"last": other}), decided({}).verdicts, decision.router, None, now=NOW)["last"].applied == 0
+
+
+def test_a_weight_that_routers_still_draw_for_the_period_before_is_not_applied() -> None:
+    """A step that began anew has the same; another weight of the run is told as it is."""
+    states = {"last": replace(RUNNING, ledger=Ledger(2))}
+    running = decided(states).router
+
+    def applied(weight: int, period: int) -> int | None:
+        now = {"last": replace(RUNNING, weight=weight, ledger=Ledger(period))}
+        return advanced(given(now), decided(now).verdicts, running, None, now=NOW)["last"].applied
+
+    assert (applied(5, 2), applied(5, 3), applied(25, 3), applied(0, 2)) == (5, None, 5, 5)
 
 
 def test_a_rollout_that_cannot_be_read_any_more_keeps_its_weight() -> None:

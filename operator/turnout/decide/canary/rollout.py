@@ -45,7 +45,7 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     if before.steps != state.hashes.steps:
         return _anew(rollout, state, now)
     if before.entries != state.hashes.entries and not state.measuring:
-        state = replace(state, ledger=state.ledger.next_period(alone=False, same_models=False))
+        state = replace(state, ledger=Ledger(state.ledger.period))  # of other models than those to come
     if state.phase is RolloutPhase.PROMOTED:
         return aborted(Turn(rollout, (), now), state) or state
     changed = _changed(rollout, state, before, now)
@@ -61,7 +61,12 @@ def canary_of(rollout: CanaryRollout, state: State, *, baseline: str) -> Canary 
         return None
     sticky = rollout.spec.sticky is Sticky.KEY
     return Canary(
-        rollout=state.run, model=rollout.spec.model, baseline=baseline, weight=state.weight * 100, sticky=sticky
+        rollout=state.run,
+        tag=state.tag,
+        model=rollout.spec.model,
+        baseline=baseline,
+        weight=state.weight * 100,
+        sticky=sticky,
     )
 
 
@@ -74,11 +79,11 @@ def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -
     """Evidence and hold time."""
     if not state.measuring:
         return replace(state, counted_at=None)
+    if seen.look is not None:
+        state = replace(state, ledger=state.ledger.looked(seen.look, rollout.spec.model_group, state.tag))
     running = seen.applied == state.weight
     if state.since is None:
         return replace(state, since=now, counted_at=now) if running else state
-    if seen.look is not None:
-        state = replace(state, ledger=state.ledger.looked(seen.look, rollout.spec.model_group, state.run))
     held = state.held
     if running and state.counted_at is not None:
         held += max(now - state.counted_at, timedelta())  # a clock that went back takes nothing away

@@ -1,7 +1,8 @@
 """How the rollouts of one namespace stand: as decided, as kept in their statuses, as published to routers. Pure.
 
-A rise is kept before it is published, so that a crash in between repeats nothing and skips nothing. A fall is published
-before it is kept: routers must not wait for a status.
+A weight and the period that counts under it are kept before they are published, so that a crash in between repeats
+nothing, skips nothing, and gives no period's number to other evidence. A fall to nothing is published before it is
+kept: routers must not wait for a status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ NEVER = State()
 
 
 class Change(Enum):
-    """What came of a look, or of a change of resources; a fall is news, too."""
+    """What came of a look, or of a change of resources; a fall to nothing is news, too."""
 
     FIGURES = 0
     NEWS = 1
@@ -56,20 +57,20 @@ class Standing:
         after = advanced(replace(snapshot, rollout_states=before), verdicts, running, look, now=now)
         self.now = {name: state for name, state in after.items() if name in before}  # others are gone meanwhile
         pairs = [(before[name], state) for name, state in self.now.items()]
-        if any(old.weight > new.weight for old, new in pairs):
+        if any(old.weight and not new.weight for old, new in pairs):
             return Change.FALL
         return Change.NEWS if any(_told(old) != _told(new) for old, new in pairs) else Change.FIGURES
 
     @property
     def publishable(self) -> States:
-        """What routers may be told: all but rises that are not kept."""
-        return {n: s if s.weight <= self._kept[n].weight else self._kept[n] for n, s in self.now.items()}
+        """What routers may be told: nothing at all, and what is kept."""
+        return {n: s if _wanted(s) in {None, _wanted(self._kept[n])} else self._kept[n] for n, s in self.now.items()}
 
     @property
     def tellable(self) -> States:
-        """What statuses may tell: all but falls that routers were not told."""
-        told = {name: self._published.get(name, NEVER).weight for name in self.now}
-        return {name: s if s.weight >= told[name] else self._kept[name] for name, s in self.now.items()}
+        """What statuses may tell: all but falls to nothing that routers were not told."""
+        drawing = {name for name in self.now if self._published.get(name, NEVER).weight}
+        return {n: s if s.weight or n not in drawing else self._kept[n] for n, s in self.now.items()}
 
     @property
     def is_published(self) -> bool:
@@ -105,4 +106,4 @@ def _told(state: State) -> object:
 
 
 def _wanted(state: State) -> object:
-    return (state.weight, state.run) if state.weight else None
+    return (state.weight, state.tag) if state.weight else None

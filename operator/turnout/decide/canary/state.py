@@ -75,6 +75,11 @@ class State:
     decisions: tuple[DecisionStatus, ...] = ()
 
     @property
+    def tag(self) -> str:
+        """What routers count by what they draw for this run in this period of its evidence."""
+        return f"{self.run}-{self.ledger.period}"
+
+    @property
     def adopted(self) -> bool:
         """Whether the group names the canary first, so that the rollout has no effect any more."""
         return self.phase is RolloutPhase.PROMOTED and self.reason == ADOPTED

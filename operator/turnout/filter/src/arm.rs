@@ -1,8 +1,9 @@
 //! The arms of a canary rollout: which model a request is drawn for, and what its first attempt tells of that model.
 //!
-//! A request keeps its arm. What it counts is its first attempt at the model of its arm, or that this model was not to be
-//! had; fallbacks, warm-ups and requests for a model by name count for no arm. Requests that one of the two models cannot
-//! do are not drawn: the other would get all of them, and they are not like the rest.
+//! A request keeps its arm, and counts for the period in which it was drawn, whenever it ends. What it counts is its first
+//! attempt at the model of its arm, or that this model was not to be had; fallbacks, warm-ups and requests for a model by
+//! name count for no arm. Requests that one of the two models cannot do are not drawn: the other would get all of them,
+//! and they are not like the rest.
 
 use crate::chain::{Passed, Step};
 use crate::cost::{Price, Usage};
@@ -19,8 +20,10 @@ const PICO_PER_MICRO: u64 = 1_000_000;
 /// A rollout under way.
 #[derive(Debug)]
 pub struct Canary {
-    /// Id of this run of the rollout; the statistics are told apart by it.
+    /// Id of this run of the rollout: what a key's place hangs on.
     pub rollout: String,
+    /// The run and the period in which evidence is gathered: what the statistics are told apart by.
+    pub tag: String,
     /// Index of its model in the group.
     pub canary: usize,
     /// And of the model that it is compared with.
@@ -90,27 +93,27 @@ impl Request {
             None => return,
         };
         let why = self.chain.passed.iter().find(|(step, _)| *step == drawn.step).map_or(Passed::Open, |(_, why)| *why);
-        if let Some([group, rollout]) = self.trial() {
-            count(Metric::ArmRequests, &[group, rollout, drawn.arm.word(), why.word()], 1);
+        if let Some([group, tag]) = self.trial() {
+            count(Metric::ArmRequests, &[group, tag, drawn.arm.word(), why.word()], 1);
         }
     }
 
     /// Counts what an attempt came to after so many milliseconds, if it is the first one at the model of its arm.
     pub fn count_arm(&self, current: &Current, outcome: Outcome, ms: u64) {
         let drawn = self.chain.drawn.filter(|drawn| current.first && drawn.step == current.step);
-        let (group, rollout, arm) = match (self.trial(), drawn) {
-            (Some([group, rollout]), Some(drawn)) => (group, rollout, drawn.arm.word()),
+        let (group, tag, arm) = match (self.trial(), drawn) {
+            (Some([group, tag]), Some(drawn)) => (group, tag, drawn.arm.word()),
             _ => return,
         };
-        count(Metric::ArmRequests, &[group, rollout, arm, outcome.word()], 1);
+        count(Metric::ArmRequests, &[group, tag, arm, outcome.word()], 1);
         if outcome != Outcome::Ok {
             return;
         }
-        count(Metric::ArmMs, &[group, rollout, arm], ms);
+        count(Metric::ArmMs, &[group, tag, arm], ms);
         if let Some(first) = current.first_token {
-            count(Metric::ArmFirstTokenMs, &[group, rollout, arm], first);
+            count(Metric::ArmFirstTokenMs, &[group, tag, arm], first);
         }
-        let add = |of: &str, by: u64| count(Metric::ArmSums, &[group, rollout, arm, of], by);
+        let add = |of: &str, by: u64| count(Metric::ArmSums, &[group, tag, arm, of], by);
         add("ms", ms);
         add("ms_squared", ms.saturating_mul(ms));
         let price = self.model(current.step).map(|m| m.price).unwrap_or_default();
@@ -128,10 +131,10 @@ impl Request {
         add("tokens_microusd", tokens.saturating_mul(micro));
     }
 
-    /// The group, and the run of its rollout.
+    /// The group, and what its rollout counts by, both as they were when the request came.
     fn trial(&self) -> Option<[&str; 2]> {
         let group = self.group()?;
-        Some([&group.name, &group.canary.as_ref()?.rollout])
+        Some([&group.name, &group.canary.as_ref()?.tag])
     }
 }
 

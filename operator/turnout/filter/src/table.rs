@@ -11,7 +11,7 @@ use crate::words::Words;
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "5";
+pub const VERSION: &str = "6";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 5" });
+            return Err(Malformed { line: 1, why: "not a table of version 6" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;

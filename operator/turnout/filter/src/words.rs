@@ -103,7 +103,7 @@ impl<'a> Words<'a> {
 
     /// The rest of a canary's line, after its group.
     pub fn canary(&mut self, group: &Group) -> Result<Canary, &'static str> {
-        let rollout = self.text()?.to_string();
+        let (rollout, tag) = (self.text()?.to_string(), self.text()?.to_string());
         let canary = self.member(group)?;
         let weight = self.number()?;
         if weight > WHOLE {
@@ -114,7 +114,7 @@ impl<'a> Words<'a> {
         if canary == baseline {
             return Err("a canary that is its own baseline");
         }
-        Ok(Canary { rollout, canary, baseline, weight, sticky })
+        Ok(Canary { rollout, tag, canary, baseline, weight, sticky })
     }
 
     fn member(&mut self, group: &Group) -> Result<usize, &'static str> {

@@ -13,16 +13,21 @@ fn rolling(weight: u64) {
 /// The same, whose second model's lane ends so: its name there, requests a minute, requests at a time, warming.
 fn rolling_with(weight: u64, lane: &str) {
     router();
-    let line = format!("canary\tlive\trun\tb\t{}\t0\ta\ngroup\twhole", weight);
+    period("run-1", weight, lane);
+}
+
+/// A table in which the rollout counts by that tag.
+fn period(tag: &str, weight: u64, lane: &str) {
+    let line = format!("canary\tlive\trun\t{}\tb\t{}\t0\ta\ngroup\twhole", tag, weight);
     assert_eq!(configure_front(&TABLE.replace("group\twhole", &line).replace("up-b\t0\t0\t0", lane)), 1);
 }
 
 fn requests(arm: &str, result: &str) -> u64 {
-    counted(&["turnout_arm_requests;", "group=live", "rollout=run", &format!("arm={}", arm), &format!("result={}", result)])
+    counted(&["turnout_arm_requests;", "group=live", "rollout=run-1", &format!("arm={}", arm), &format!("result={}", result)])
 }
 
 fn sums(arm: &str, of: &str) -> u64 {
-    let name = format!("turnout_arm_sums;group=live;rollout=run;arm={};of={}", arm, of);
+    let name = format!("turnout_arm_sums;group=live;rollout=run-1;arm={};of={}", arm, of);
     fake(|f| f.metrics.get(&name).map_or(0, |values| values.iter().sum()))
 }
 
@@ -137,6 +142,26 @@ fn a_stream_counts_its_first_content_and_its_end() {
     assert_eq!(counted(&["turnout_arm_first_token_milliseconds;"]), 20);
     assert_eq!(counted(&["turnout_arm_milliseconds;"]), 70);
     assert_eq!(sums("canary", "priced"), 0, "it has no price");
+}
+
+#[test]
+fn a_request_counts_for_the_period_in_which_it_was_drawn() {
+    rolling(1); // the baseline's
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("ca"));
+    period("run-2", 10_000, "up-b\t0\t0\t0");
+    answer(11, "200", JSON);
+    held(11, ANSWER, true);
+    finish(10);
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("cb"));
+    answer(21, "200", JSON);
+    held(21, ANSWER, true);
+    finish(20);
+    assert_eq!((requests("baseline", "ok"), counted(&["turnout_arm_requests;", "rollout=run-1"])), (1, 1));
+    assert_eq!(counted(&["turnout_arm_requests;", "rollout=run-2;arm=canary;result=ok"]), 1);
+    assert_eq!(counted(&["turnout_arm_requests;"]), 2);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use turnout_filter::fit::{Features, Talent};
 use turnout_filter::table::{Capacity, Table};
 
-const GOOD: &str = "turnout\t5
+const GOOD: &str = "turnout\t6
 lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"\t600\t8\t300000
 lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama\t0\t0\t0
 group\tassistant\t10000\t300000\t30000\t600000\t2\tcomplete
 model\tassistant\tbig\tl1\t1\t5\t30000\t3\t60000\t140000\t14000\t420000\t128000\ttools,vision
 model\tassistant\tsmall\tl2\t0\t5\t30000\t3\t0\t0\t0\t0\t0\t*
-canary\tassistant\t5f2c1a77\tsmall\t500\t1\tbig
+canary\tassistant\t5f2c1a77\t5f2c1a77-3\tsmall\t500\t1\tbig
 key\tbilling\tchat:create,models:list\tassistant\t500\t100000\t0
 token\tbilling\taa\t1800000000000
 token\tbilling\tbb\t0
@@ -34,8 +34,8 @@ fn a_table_is_read_whole() {
     assert_eq!((group.attempts, group.complete, group.models.len()), (2, true, 2));
     assert_eq!((group.models[1].lane, group.models[1].fallback), (1, false));
     let canary = group.canary.as_ref().unwrap();
-    assert_eq!((canary.rollout.as_str(), canary.canary, canary.baseline), ("5f2c1a77", 1, 0));
-    assert_eq!((canary.weight, canary.sticky), (500, true));
+    assert_eq!((canary.rollout.as_str(), canary.tag.as_str()), ("5f2c1a77", "5f2c1a77-3"));
+    assert_eq!((canary.canary, canary.baseline, canary.weight, canary.sticky), (1, 0, 500, true));
     assert_eq!((key.scopes.len(), key.rpm, key.tpm), (2, 500, 100_000));
     let expiry = |id| key.token(id).map(|token| token.expires_ms);
     assert_eq!((expiry("aa"), expiry("bb"), expiry("cc")), (Some(1_800_000_000_000), Some(0), None));
@@ -44,7 +44,7 @@ fn a_table_is_read_whole() {
 
 #[test]
 fn a_table_may_be_empty() {
-    assert!(Table::parse("turnout\t5\n").is_ok());
+    assert!(Table::parse("turnout\t6\n").is_ok());
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn whatever_does_not_fit_refuses_the_table() {
         GOOD.replacen(from, to, 1)
     };
     let bad = [
-        changed("turnout\t5", "turnout\t1"),
-        changed("turnout\t5\n", ""),
+        changed("turnout\t6", "turnout\t1"),
+        changed("turnout\t6\n", ""),
         changed("key\tall", "kee\tall"),
         changed("key\tall", "key\tbilling"),
         changed("token\tbilling\tbb", "token\tnobody\tbb"),
@@ -69,13 +69,14 @@ fn whatever_does_not_fit_refuses_the_table() {
         changed("\tl1\t1\t5", "\tl1\t1\t0"),
         changed("canary\tassistant", "canary\tother"),
         changed("canary\tassistant\t5f2c1a77", "canary\tassistant\t"),
+        changed("\t5f2c1a77-3\t", "\t\t"),
         changed("\tsmall\t500", "\tmiddle\t500"),
         changed("\tsmall\t500", "\tbig\t500"),
         changed("\t500\t1\tbig", "\t500\t1\tmiddle"),
         changed("\t500\t1\tbig", "\t10001\t1\tbig"),
         changed("\t500\t1\tbig", "\t500\t2\tbig"),
         changed("\t500\t1\tbig", "\t500\t1"),
-        changed("key\tbilling", "canary\tassistant\tagain\tsmall\t500\t1\tbig\nkey\tbilling"),
+        changed("key\tbilling", "canary\tassistant\tagain\tagain-1\tsmall\t500\t1\tbig\nkey\tbilling"),
         changed("group\tassistant", "group\tempty\t1\t1\t1\t1\t1\tlive\ngroup\tassistant"),
         changed("complete", "whole"),
         changed("\t2\tcomplete", "\t4\tcomplete"),

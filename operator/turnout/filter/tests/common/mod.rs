@@ -5,7 +5,7 @@ use turnout_filter::entry::*;
 use turnout_filter::host::{fake, Buffer, Map};
 
 /// Two lanes on different endpoints, the second without a credential; a live, a complete and a lonely group.
-pub const TABLE: &str = "turnout\t5
+pub const TABLE: &str = "turnout\t6
 lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t0\t0
 lane\tlb\tcb\tb.example\t\t\t\tup-b\t0\t0\t0
 group\talone\t1000\t5000\t2000\t60000\t1\tlive
