@@ -106,3 +106,14 @@ def test_a_period_is_never_one_again() -> None:
             assert play.state.tag not in tags, change
             tags.add(play.state.tag)
     assert len(tags) == 5
+
+
+def test_a_rollout_whose_status_is_lost_is_another_run() -> None:
+    """Routers still have what they counted for the lost one; nothing of it is evidence."""
+    play = Playground()
+    play.begin()
+    play.serve(answers(0, 100), answers(2_000))
+    play.state = State()
+    play.begin()
+    assert play.told == ("Progressing", "Measuring", 5)
+    assert play.state.ledger.canary == ArmCounts()

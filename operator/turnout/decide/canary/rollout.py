@@ -118,7 +118,8 @@ def _anew(rollout: CanaryRollout, state: State, now: datetime) -> State:
     runs = state.runs + 1
     fresh = State(
         runs=runs,
-        run=digest(f"{rollout.metadata.uid or rollout.metadata.name}/{runs}"),
+        # The time, because runs are counted from 1 again if a status is lost, and routers still have what they counted.
+        run=digest(f"{rollout.metadata.uid or rollout.metadata.name}/{runs}/{now.isoformat()}"),
         hashes=state.hashes,
         applied=state.applied,
         ledger=Ledger(state.ledger.period + 1),
