@@ -71,6 +71,24 @@ def test_only_gates_that_are_set_are_looked_at_and_each_more_makes_all_of_them_l
 
 
 @pytest.mark.parametrize(
+    ("canary", "baseline", "verdict", "said"),
+    [
+        (1, 1, "Undecided", "a ratio of 0 to anything"),
+        (900, 1, "Breach", "a ratio of 1.03e+03 to anything"),
+        (1, 900, "Pass", "a ratio of 0 to 0.0"),
+        (7_200_000, 7_200_000, "Undecided", "to anything"),
+        (7_200_000, 900, "Breach", "to anything"),
+    ],
+)
+def test_a_p95_beyond_the_buckets_is_known_by_their_bounds(canary: int, baseline: int, verdict: str, said: str) -> None:
+    """Below the first it may be as good as nothing, above the last it may be anything."""
+    arms = [answers(20_000, ms=ms) for ms in (canary, baseline)]
+    found = {j.gate: j for j in judge(GATES, canary=arms[0], baseline=arms[1], periods=4)}[Gate.P95_LATENCY]
+    assert found.verdict == GateVerdict(verdict)
+    assert said in (gate_status(found).message or "")
+
+
+@pytest.mark.parametrize(
     ("now", "until"),
     [
         ("2026-11-27T14:59:59Z", None),

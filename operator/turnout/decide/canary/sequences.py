@@ -103,10 +103,11 @@ def quantile_bounds(up_to: Sequence[int], bounds: Sequence[float], share: float,
 
     [HR]: the quantile is above t if surely more than 1 − share lies above t. Between two bounds of buckets the chances
     that are just not excluded there are joined by a straight line in logarithms of both; each bound rests on two
-    neighbouring buckets, hence half of alpha for each.
+    neighbouring buckets, hence half of alpha for each. Where in the first or the last bucket it lies nobody knows.
     """
     low = _crossing(lambda k: _share_edge(_above(up_to, k), 0.0, alpha / 2), bounds, 1 - share)
-    return Bounds(low, _crossing(lambda k: _share_edge(_above(up_to, k), 1.0, alpha / 2), bounds, 1 - share))
+    high = _crossing(lambda k: _share_edge(_above(up_to, k), 1.0, alpha / 2), bounds, 1 - share)
+    return Bounds(min(low, bounds[-2]), max(high, bounds[0]))
 
 
 def quantile(up_to: Sequence[int], bounds: Sequence[float], share: float) -> float:
