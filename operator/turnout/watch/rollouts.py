@@ -53,8 +53,12 @@ class Rollouts:
     def advance(
         self, snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None
     ) -> Change:
-        """Decide."""
-        return self.standing.advance(snapshot, verdicts, running, look, now())
+        """Decide. A bug in it must not keep budgets from being checked, nor revoked keys from being refused."""
+        try:
+            return self.standing.advance(snapshot, verdicts, running, look, now())
+        except Exception:
+            log.exception("namespace %s: rollouts stay as they are: a bug", self._namespace)
+            return Change.FIGURES
 
     def kept(self, obj: Mapping[str, Any], state: State) -> None:
         """A status says so now: what it says for the first time is told."""

@@ -13,7 +13,9 @@ import pytest
 from harness.manifests import rollout
 from turnout.api import CanaryRollout
 from turnout.api.canaryrollout_status import Action, RolloutPhase
+from turnout.decide.canary.standing import Change
 from turnout.decide.canary.state import State
+from turnout.decide.snapshot import Snapshot
 from turnout.errors import ClusterError, ConflictError, DeniedError
 from turnout.infra.kinds import CANARY_ROLLOUT
 from turnout.infra.rollout_status import rollout_fields
@@ -143,3 +145,19 @@ def test_a_rollout_that_was_made_anew_is_another_one() -> None:
     cluster.put("uid-2", None, version=2)
     rollouts.follow()
     assert rollouts.standing.now["r"] == State()
+
+
+def test_a_bug_in_a_decision_leaves_rollouts_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker goes on: keys whose budget is used up, or which are revoked, must be refused all the same."""
+
+    def broken(*_: object, **__: object) -> dict[str, State]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("turnout.decide.canary.standing.advanced", broken)
+    rollouts = Cluster(started()).rollouts()
+    before = dict(rollouts.standing.now)
+    assert rollouts.advance(Snapshot("ai"), (), None, None) is Change.FIGURES
+    assert rollouts.standing.now == before
+    assert "namespace ai: rollouts stay as they are: a bug" in caplog.text
