@@ -2,8 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from turnout.api.quantities import parse_time
+
+OVER = frozenset({"Failed", "Succeeded"})
+"""Phases of pods whose processes have ended, for good; an evicted one keeps its address."""
+LOST_AFTER = timedelta(minutes=1)
+"""How long after its deletionTimestamp, by which it should have ended, a pod is given up: its node is dead. A guess."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,27 @@ class RouterPod:
 
 def ready_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
     """Pods that are ready and not on their way out, by name."""
-    return tuple(pod for pod in live_pods(pods) if pod.ready)
+    return tuple(pod for pod in _routers(pods) if pod.ready)
 
 
-def live_pods(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
-    """Pods that have an address, ready or not, those on their way out among them, by name."""
-    found = (_router_pod(pod) for pod in pods if pod.get("status", {}).get("podIP"))
-    return tuple(sorted(found, key=lambda pod: pod.name))
+def live_pods(pods: Iterable[Mapping[str, Any]], *, now: datetime) -> tuple[RouterPod, ...]:
+    """Pods that may answer, ready or not, those on their way out among them, by name. now: aware UTC."""
+    return _routers(pod for pod in pods if not _lost(pod, now))
+
+
+def _routers(pods: Iterable[Mapping[str, Any]]) -> tuple[RouterPod, ...]:
+    return tuple(sorted(map(_router_pod, filter(_may_answer, pods)), key=lambda pod: pod.name))
+
+
+def _may_answer(pod: Mapping[str, Any]) -> bool:
+    status = pod.get("status", {})
+    return bool(status.get("podIP")) and status.get("phase") not in OVER
+
+
+def _lost(pod: Mapping[str, Any], now: datetime) -> bool:
+    """The API server keeps a pod until its node says that it has ended; deletionTimestamp includes the grace period."""
+    ends = pod["metadata"].get("deletionTimestamp")
+    return ends is not None and now > parse_time(ends) + LOST_AFTER
 
 
 def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
@@ -52,4 +73,4 @@ def _began(pod: Mapping[str, Any]) -> datetime | None:
     states = (c.get("state", {}).get("running") for c in pod["status"].get("containerStatuses") or ())
     started = [state["startedAt"] for state in states if state and "startedAt" in state]
     began = min(started, default=pod["metadata"].get("creationTimestamp"))
-    return datetime.fromisoformat(began) if began else None
+    return parse_time(began) if began else None

@@ -17,7 +17,7 @@ from turnout.observe.metrics import Metrics
 from turnout.observe.watcher import RouterWatcher
 from turnout.settings import Settings
 from turnout.watch import handlers
-from turnout.watch.context import Context
+from turnout.watch.context import Context, now
 from turnout.watch.lister import Lister
 from turnout.watch.store import Store
 from turnout.watch.worker import Worker
@@ -63,7 +63,7 @@ class Workers:
         context = self._context
         watcher = RouterWatcher(
             context.http,
-            lambda: live_pods(context.store.objects(worker.namespace, POD).values()),
+            lambda: live_pods(context.store.objects(worker.namespace, POD).values(), now=now()),
             worker.observe,
             context.settings.scrape_s,
             worker.books.ledger,

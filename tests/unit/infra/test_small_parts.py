@@ -1,22 +1,27 @@
 """Pods, redaction and settings."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from turnout.errors import UsageError
 from turnout.infra.observation import ConfigState
-from turnout.infra.pods import ready_pods
+from turnout.infra.pods import live_pods, ready_pods
 from turnout.infra.redaction import redacted
 from turnout.settings import Settings, read_settings
 
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
-def pod(name: str = "r", *, ready: str = "True", ip: str | None = "10.0.0.1", **meta: Any) -> dict[str, Any]:
+
+def pod(
+    name: str = "r", *, ready: str = "True", ip: str | None = "10.0.0.1", phase: str = "Running", **meta: Any
+) -> dict[str, Any]:
     """A router pod as the API server shows it."""
     return {
         "metadata": {"namespace": "ai", "name": name, "uid": name, **meta},
         "status": {
+            "phase": phase,
             "podIP": ip,
             "conditions": [{"type": "Ready", "status": ready}],
             "containerStatuses": [{"restartCount": 2}],
@@ -39,6 +44,20 @@ def test_a_router_began_when_its_container_was_started() -> None:
     old["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": started}}
     found = [router.began for one in (young, old, pod()) for router in ready_pods([one])]
     assert found == [datetime.fromisoformat(made), datetime.fromisoformat(started), None]
+
+
+def test_pods_are_looked_at_until_they_can_answer_no_more() -> None:
+    """Those that end what they have begun, too; one that was evicted keeps its address, and one on a dead node all."""
+    pods = [
+        pod("unready", ready="False"),
+        pod("evicted", ready="False", phase="Failed"),
+        pod("ended", ready="False", phase="Succeeded"),
+        pod("leaving", deletionTimestamp="2026-11-29T12:01:00Z"),
+        pod("late", deletionTimestamp="2026-11-29T11:59:30Z"),
+        pod("lost", deletionTimestamp="2026-11-29T11:58:30Z"),
+    ]
+    found = live_pods(pods, now=NOW)
+    assert [(p.name, p.leaving) for p in found] == [("late", True), ("leaving", True), ("unready", False)]
 
 
 def test_a_version_runs_only_if_all_files_are_of_it() -> None:
