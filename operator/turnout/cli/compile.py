@@ -67,7 +67,7 @@ def _write(mine: list[Manifest], home: Home, running: Home, namespace: str, plac
     now = datetime.now(UTC)
 
     def compiled(issued: Keyring) -> Result:
-        return compile_manifests(mine, namespace, issued=issued, generations={}, previous=None, place=place, now=now)
+        return compile_manifests(mine, namespace, issued=issued, metadata={}, previous=None, place=place, now=now)
 
     first = compiled({**home.issued(), **running.issued()})
     # No router can be asked whether it accepts new tokens: the one that these files are for will.

@@ -35,7 +35,7 @@ def reference_mistakes(
 ) -> list[Mistake]:
     """What is wrong between the objects of one namespace, but for the reasons to forgive."""
     chosen = list(manifests)
-    state = snapshot(chosen, namespace, issued={}, generations={})
+    state = snapshot(chosen, namespace, issued={}, metadata={})
     decision = decide(state, None, now=now)
     return findings(decision.verdicts, state, objects(chosen), forgive)
 

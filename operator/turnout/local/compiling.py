@@ -11,7 +11,7 @@ from turnout.decide.quarantine import Quarantine
 from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.usage import Ledger
-from turnout.local.directory import Generations, snapshot
+from turnout.local.directory import Metadata, snapshot
 from turnout.local.manifests import Manifest
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import Place
@@ -34,7 +34,7 @@ def compile_manifests(
     namespace: str,
     *,
     issued: keyring.Keyring,
-    generations: Generations,
+    metadata: Metadata,
     previous: Router | None,
     place: Place,
     now: datetime,
@@ -50,7 +50,7 @@ def compile_manifests(
     """
     chosen = [m for m in manifests if m.kind in KINDS or (m.kind == "Secret" and m.complete)]
     while True:
-        state = snapshot(chosen, namespace, issued=issued, generations=generations)
+        state = snapshot(chosen, namespace, issued=issued, metadata=metadata)
         state = replace(state, ledger=ledger, rollout_states=rollout_states)
         compiled = compile_namespace(state, previous, now=now, place=place)
         if quarantine is not None:

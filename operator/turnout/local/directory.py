@@ -11,14 +11,14 @@ from turnout.api.problems import KINDS, problems
 from turnout.decide.issued import Issued
 from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.errors import UsageError
-from turnout.infra.labels import RESERVED
+from turnout.infra.labels import RESERVED, Json
 from turnout.local.documents import Mistake, read
 from turnout.local.manifests import DEFAULT_NAMESPACE, Manifest, Manifests, classify, without_duplicates
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
-Generations = Mapping[tuple[str, str], int]
-"""(kind, name) → metadata.generation, which the API server would count."""
+Metadata = Mapping[tuple[str, str], Json]
+"""(kind, name) → what of metadata the API server would fill in."""
 
 
 class Directory:
@@ -102,11 +102,11 @@ def snapshot(
     namespace: str,
     *,
     issued: Mapping[str, Issued],
-    generations: Generations,
+    metadata: Metadata,
 ) -> Snapshot:
     """What decide looks at. manifests: those of the namespace."""
     chosen = list(manifests)
-    resources = [_parsed(m, namespace, generations) for m in chosen if m.kind in KINDS and m.valid]
+    resources = [_parsed(m, namespace, metadata) for m in chosen if m.kind in KINDS and m.valid]
     secrets = {m.name: m.data for m in chosen if m.kind == "Secret"}
     return Snapshot(
         namespace=namespace,
@@ -120,10 +120,10 @@ def snapshot(
     )
 
 
-def _parsed(manifest: Manifest, namespace: str, generations: Generations) -> Resource:
+def _parsed(manifest: Manifest, namespace: str, metadata: Metadata) -> Resource:
     raw = {key: value for key, value in manifest.document.value.items() if key != "status"}
-    generation = generations.get((manifest.kind, manifest.name), 1)
-    raw["metadata"] = {"name": manifest.name, "namespace": namespace, "generation": generation}
+    filled_in = metadata.get((manifest.kind, manifest.name), {"generation": 1})
+    raw["metadata"] = {"name": manifest.name, "namespace": namespace, **filled_in}
     return _without_consumers(KINDS[manifest.kind].parse(raw))
 
 

@@ -100,20 +100,18 @@ class Engine:
 
     def compile(self, manifests: Iterable[Manifest]) -> Compiled:
         """Decide and render. Tokens are kept before they are used."""
-        self._manifests = list(manifests)
-        generations = {
-            (m.kind, m.name): self._home.generation(m.kind, m.name, m.spec) for m in self._manifests if m.kind in KINDS
-        }
+        self._manifests, now = list(manifests), datetime.now(UTC)
+        ours = [manifest for manifest in self._manifests if manifest.kind in KINDS]
         self._rollouts.follow(m.name for m in self._manifests if m.kind == "CanaryRollout")
         self._states = self._rollouts.publishable
         result = compile_manifests(
             self._manifests,
             self._settings.namespace,
             issued=self._issued,
-            generations=generations,
+            metadata={(m.kind, m.name): self._home.metadata(m.kind, m.name, m.spec, now=now) for m in ours},
             previous=self._previous,
             place=self._settings.place,
-            now=datetime.now(UTC),
+            now=now,
             quarantine=self._quarantine,
             ledger=self._ledger,
             rollout_states=self._states,

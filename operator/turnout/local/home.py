@@ -16,12 +16,14 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from turnout.api import API_VERSION
+from turnout.api.quantities import format_time, parse_time
 from turnout.apply import keyring
 from turnout.decide.ir import Router, dump, load
 from turnout.decide.issued import Issued
@@ -172,13 +174,17 @@ class Home:
                     self._objects[kind, name] = found
         return self._objects[kind, name]
 
-    def generation(self, kind: str, name: str, spec: Any) -> int:
-        """metadata.generation as the API server would count it: one more for each change of the spec."""
+    def metadata(self, kind: str, name: str, spec: Any, *, now: datetime) -> Json:
+        """What the API server would fill in: a generation, one more for each change of the spec, and since when the
+        object exists. now: aware, for one that is new.
+        """
         known = self.object(kind, name)
-        generation = known["metadata"].get("generation") if known else None
-        if not isinstance(generation, int):
-            return 1
-        return generation if known.get("spec") == spec else generation + 1
+        before = known.get("metadata", {})
+        generation, created = before.get("generation"), now
+        with contextlib.suppress(ValueError):
+            created = parse_time(before.get("creationTimestamp"))
+        count = generation + (known.get("spec") != spec) if isinstance(generation, int) else 1
+        return {"generation": count, "creationTimestamp": format_time(created)}
 
     def save_object(self, kind: str, name: str, meta: Mapping[str, Any], spec: Any, status: Mapping[str, Any]) -> None:
         """Write an object with its status."""

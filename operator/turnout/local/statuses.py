@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from turnout.api import ModelGroup
-from turnout.api.quantities import format_time
 from turnout.infra.status import Moment, object_status
 from turnout.local.home import Home
 from turnout.local.manifests import Manifest
@@ -16,15 +15,10 @@ def write_statuses(home: Home, namespace: str, moment: Moment, manifests: Iterab
     for verdict in moment.decision.verdicts:
         manifest = by_name[verdict.kind, verdict.name]
         known = home.object(verdict.kind, verdict.name)
-        generation = home.generation(verdict.kind, verdict.name, manifest.spec)
-        meta = {
-            "name": verdict.name,
-            "namespace": namespace,
-            "generation": generation,
-            "creationTimestamp": known.get("metadata", {}).get("creationTimestamp") or format_time(moment.now),
-        }
-        numbered = replace(verdict, generation=generation)  # decide knows none of what cannot be read
+        meta = home.metadata(verdict.kind, verdict.name, manifest.spec, now=moment.now)
+        numbered = replace(verdict, generation=meta["generation"])  # decide knows none of what cannot be read
         group = ModelGroup.parse(manifest.document.value) if manifest.valid and verdict.kind == "ModelGroup" else None
         status = object_status(numbered, group, moment, known.get("status") or {})
-        home.save_object(verdict.kind, verdict.name, meta, manifest.spec, status)
+        named = {"name": verdict.name, "namespace": namespace, **meta}
+        home.save_object(verdict.kind, verdict.name, named, manifest.spec, status)
     home.prune_objects((v.kind, v.name) for v in moment.decision.verdicts)

@@ -17,7 +17,7 @@ from turnout.watch.store import Store
 
 Found = TypeVar("Found", bound=Resource)
 
-METADATA = ("name", "namespace", "uid", "generation")
+METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp")
 """What of metadata is parsed: the rest belongs to others, and must not make an object invalid."""
 
 

@@ -31,7 +31,7 @@ def test_a_secret_with_an_unset_variable_is_none() -> None:
         classify(documents, {}).manifests,
         "default",
         issued={},
-        generations={},
+        metadata={},
         previous=None,
         place=Place("/w", "/x", "/c"),
         now=datetime(2026, 11, 22, tzinfo=UTC),

@@ -1,6 +1,7 @@
 """A directory: which files count, what is remembered of them, and snapshots."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ kind: ScopedKey
 metadata: {name: %s}
 spec: {scopes: ['*'], modelGroups: ['*']}
 """
+FILLED_IN = {"generation": 7, "creationTimestamp": "2026-11-29T00:00:00Z"}
 
 
 def names(found: Manifests) -> list[str]:
@@ -62,9 +64,10 @@ def test_an_object_that_is_not_valid_is_one_that_exists(tmp_path: Path) -> None:
     """So decide keeps what it last had, while others in the same file change."""
     (tmp_path / "a.yaml").write_text((KEY % "a").replace("scopes", "scoops") + "---\n" + KEY % "b")
     found = Directory(tmp_path, {}).load()
-    state = snapshot(found.manifests, "default", issued={}, generations={("ScopedKey", "b"): 7})
+    state = snapshot(found.manifests, "default", issued={}, metadata={("ScopedKey", "b"): FILLED_IN})
     assert [k.metadata.name for k in state.keys] == ["b"]
-    assert state.keys[0].metadata.generation == 7
+    meta = state.keys[0].metadata
+    assert (meta.generation, meta.creation_timestamp) == (7, datetime(2026, 11, 29, tzinfo=UTC))
     assert [(i.kind, i.name) for i in state.invalid] == [("ScopedKey", "a")]
     assert "spec" in state.invalid[0].reason
 

@@ -1,7 +1,7 @@
 """Private files, written in one step; the swap that Envoy watches for; a home that one process holds."""
 
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,10 +126,13 @@ def test_a_broken_keyring_is_told_and_not_overwritten(tmp_path: Path) -> None:
         Home(tmp_path).issued()
 
 
-def test_a_generation_counts_changes_of_the_spec(tmp_path: Path) -> None:
-    """As the API server counts: one more for each other spec, none for another status."""
-    home = Home(tmp_path)
-    assert home.generation("ModelGroup", "g", {"a": 1}) == 1
-    home.save_object("ModelGroup", "g", {"name": "g", "generation": 3}, {"a": 1}, {"x": 1})
-    assert home.generation("ModelGroup", "g", {"a": 1}) == 3
-    assert home.generation("ModelGroup", "g", {"a": 2}) == 4
+def test_metadata_is_filled_in_as_the_api_server_does(tmp_path: Path) -> None:
+    """A generation more for each other spec, none for another status; and since when the object exists."""
+    home, seen = Home(tmp_path), []
+    for minute, spec in enumerate(({"a": 1}, {"a": 1}, {"a": 2})):
+        meta = home.metadata("ModelGroup", "g", spec, now=NOW + timedelta(minutes=minute))
+        home.save_object("ModelGroup", "g", {"name": "g", **meta}, spec, {"x": minute})
+        seen.append((meta["generation"], meta["creationTimestamp"]))
+    assert seen == [(n, "2026-11-22T00:00:00Z") for n in (1, 1, 2)]
+    home.save_object("ModelGroup", "g", {"name": "g", "creationTimestamp": "by hand"}, {"a": 1}, {})
+    assert home.metadata("ModelGroup", "g", {}, now=NOW) == {"generation": 1, "creationTimestamp": seen[0][1]}

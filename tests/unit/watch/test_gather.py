@@ -1,14 +1,18 @@
 """Snapshots out of the store."""
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
-from harness.manifests import group, key, model
+from harness.manifests import group, key, model, rollout
+from turnout.decide.build import decide
 from turnout.decide.usage import Ledger
-from turnout.infra.kinds import MODEL_GROUP, SCOPED_KEY, SECRET
+from turnout.infra.kinds import CANARY_ROLLOUT, MODEL_GROUP, SCOPED_KEY, SECRET
 from turnout.infra.labels import OURS
 from turnout.watch.gather import Gatherer
 from turnout.watch.store import Store
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
 def stored(manifest: dict[str, Any], **meta: Any) -> dict[str, Any]:
@@ -46,6 +50,18 @@ def test_objects_are_read_and_broken_ones_are_told_apart() -> None:
     assert [k.metadata.name for k in snapshot.keys] == ["app"]
     assert [(i.kind, i.name) for i in snapshot.invalid] == [("ScopedKey", "broken")]
     assert snapshot.invalid[0].reason.startswith("spec.scopes[0] must be")
+
+
+def test_the_oldest_rollout_has_a_group() -> None:
+    """Not the first in the alphabet: a second one must not take what the first waits to begin with."""
+    spec = {"modelGroup": "assistant", "model": "b", "steps": [{"weight": 100}]}
+    gatherer = gathered(
+        (MODEL_GROUP, stored(group("assistant", *(model(name, "http://a/v1") for name in ("a", "b"))))),
+        (CANARY_ROLLOUT, stored(rollout("newer", **spec), creationTimestamp="2026-11-02T00:00:00Z")),
+        (CANARY_ROLLOUT, stored(rollout("older", **spec), creationTimestamp="2026-11-01T00:00:00Z")),
+    )
+    verdicts = decide(gatherer.snapshot(Ledger(), {}), None, now=NOW).verdicts
+    assert [v.name for v in verdicts if v.problem] == ["newer"]
 
 
 def test_an_object_on_its_way_out_is_gone() -> None:
