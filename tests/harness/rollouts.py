@@ -16,6 +16,7 @@ from turnout.infra.rollout_status import restored, rollout_fields
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 """A Monday."""
 STEPS = ({"weight": 5, "hold": "1m"}, {"weight": 25, "hold": "1m"}, {"weight": 100})
+PRICE = {"input": "0.5", "output": "1.5"}
 ALL_GATES = {
     "errorRate": {"maxIncrease": "0.01"},
     "latency": {"maxMeanRatio": "1.2", "maxP95Ratio": "1.2"},
@@ -72,8 +73,9 @@ class Playground:
 
     @property
     def chain(self) -> ModelGroup:
-        """The group as it is written now."""
-        return ModelGroup.parse(group("assistant", *self.models, timeouts=self.timeouts))
+        """The group as it is written now. A model has a price, unless it says that it has another, or None."""
+        models = [{"price": PRICE, **one} for one in self.models]
+        return ModelGroup.parse(group("assistant", *models, timeouts=self.timeouts))
 
     def serve(
         self,

@@ -53,7 +53,7 @@ def rollout_problem(
             "spec.model",
             f"'{spec.model}' is the primary of ModelGroup '{spec.model_group}' already; name another of its models.",
         )
-    return _zone_problem(rollout) or _rival_problem(rollout, rollouts, states)
+    return _zone_problem(rollout) or _price_problem(rollout, group) or _rival_problem(rollout, rollouts, states)
 
 
 def with_canaries(
@@ -115,6 +115,21 @@ def _zone_problem(rollout: CanaryRollout) -> Finding | None:
     zone = unknown_zone(rollout.spec.freeze)
     words = f"There is no time zone '{zone}'; write one as in the IANA database, such as Europe/Berlin."
     return Finding(Reason.TIME_ZONE_UNKNOWN, "spec.freeze", words) if zone else None
+
+
+def _price_problem(rollout: CanaryRollout, group: ModelGroup) -> Finding | None:
+    """A cost gate says nothing without both prices, nor against a baseline that is free: there is no ratio to 0."""
+    first, *others = group.spec.models
+    canary = next(m for m in others if m.name == rollout.spec.model)
+    free = first.price is None or not (first.price.input or first.price.output)
+    if rollout.spec.gates.cost is None or not (free or canary.price is None):
+        return None
+    return Finding(
+        Reason.PRICE_MISSING,
+        "spec.gates.cost",
+        f"model '{first.name if free else canary.name}' has no price in ModelGroup '{group.metadata.name}' that costs"
+        " could be compared by; add it there, or leave gates.cost out.",
+    )
 
 
 def _rival_problem(rollout: CanaryRollout, rollouts: Iterable[CanaryRollout], states: States) -> Finding | None:

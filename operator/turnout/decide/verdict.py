@@ -24,6 +24,8 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "ModelNotFound"
     """A rollout names a model that its group does not have."""
     CANARY_IS_PRIMARY = "CanaryIsPrimary"
+    PRICE_MISSING = "PriceMissing"
+    """A rollout compares costs, and its group has no price of one of the two models."""
     GROUP_HAS_ROLLOUT = "GroupHasRollout"
     """Another rollout is under way on the same group."""
     TIME_ZONE_UNKNOWN = "TimeZoneUnknown"

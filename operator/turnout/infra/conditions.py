@@ -27,6 +27,7 @@ REFERENCES = frozenset(
         Reason.MODEL_GROUP_NOT_FOUND,
         Reason.MODEL_GROUP_INVALID,
         Reason.MODEL_NOT_FOUND,
+        Reason.PRICE_MISSING,
         Reason.GROUP_HAS_ROLLOUT,
     }
 )

@@ -245,6 +245,19 @@ def test_with_on_breach_hold_a_person_decides() -> None:
     ]
 
 
+def test_a_price_that_is_taken_away_holds_the_step_until_it_is_back() -> None:
+    """Neither is the canary let pass without its cost being known, nor does it lose what it has."""
+    play = Playground()
+    play.begin(2)
+    play.models[1]["price"] = None
+    over(play)
+    assert play.told == ("Holding", "PriceMissing", 25)
+    del play.models[1]["price"]
+    over(play)
+    over(play)
+    assert play.told[2] == 100
+
+
 def test_pausing_aborting_and_promoting_are_undone_by_editing_them_back() -> None:
     """A pause goes on; what abort and promote left begins anew."""
     play = Playground(steps=[*STEPS[:2], {"weight": 100}], bake="1h")

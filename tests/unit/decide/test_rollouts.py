@@ -63,6 +63,26 @@ def test_one_rollout_at_a_time_has_a_group(states: dict[str, State], others: set
     assert refused(decided(states)) == others
 
 
+PAID, FREE = {"input": "1", "output": "2"}, {"input": "0", "output": "0"}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "canary", "named"),
+    [(PAID, PAID, None), (PAID, FREE, None), (FREE, PAID, "old"), (None, PAID, "old"), (PAID, None, "gpt")],
+)
+@pytest.mark.parametrize("compared", [True, False])
+def test_costs_are_compared_only_where_there_are_prices(
+    baseline: object, canary: object, named: str | None, compared: bool
+) -> None:
+    """A gate that can never say anything would let every canary pass."""
+    models = [model("old", "http://old/v1", price=baseline), model("gpt", "http://gpt/v1", price=canary)]
+    gates = {"cost": {"maxRatio": "1.2"}} if compared else {}
+    one = rollout("a", modelGroup="assistant", model="gpt", steps=[{"weight": 100}], gates=gates)
+    found = [v.problem for v in decide(snapshot(group("assistant", *models), one), None, now=NOW).verdicts if v.problem]
+    assert [(p.reason, p.path) for p in found] == [("PriceMissing", "spec.gates.cost")] * bool(named and compared)
+    assert all(f"model '{named}' has no price" in p.message for p in found)
+
+
 def test_a_group_is_told_of_the_rollout_that_has_a_weight() -> None:
     """And of nothing once that is 0, or its model has left."""
     router = decided({"a": RUNNING, "b": BACK, "last": PROMOTED}).router

@@ -27,7 +27,7 @@ from turnout.decide.verdict import Reason
 LOOK = timedelta(seconds=5)
 """Between two looks at routers in a step: one scrape of each. A guess."""
 
-KEEPING = frozenset({Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN})
+KEEPING = frozenset({Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN, Reason.PRICE_MISSING})
 """Mistakes with which a rollout under way keeps its weight; with others there is no canary, or the group is taken."""
 
 
