@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from turnout.api.common import Conditions, Generation
-from turnout.api.quantities import Duration, Measure, Time, Whole
+from turnout.api.quantities import Bound, Duration, Measure, Time, Whole
 from turnout.api.schema import ATOMIC, StatusPart
 
 MOST_DECISIONS = 20
@@ -89,10 +89,10 @@ class GateStatus(StatusPart):
     """The baseline's value: share of failed requests, milliseconds, or US dollars per 1,000 tokens. Absent: no data."""
     canary: Measure | None = None
     """The canary's value, in the same unit. Absent: no data."""
-    low: Measure | None = None
+    low: Bound | None = None
     """The true difference of error rates, or the true ratio, is surely no less, with the confidence of spec.gates over
     all looks of the rollout. Absent: nothing is sure yet."""
-    high: Measure | None = None
+    high: Bound | None = None
     """It is surely no more. Absent: nothing is sure yet."""
     limit: Measure | None = None
     """What the gate allows."""

@@ -147,8 +147,8 @@ class Amount:
 
     @property
     def pattern(self) -> str:
-        """Plain notation: no sign, no exponent."""
-        return rf"^[0-9]{{1,12}}(\.[0-9]{{1,{self.places}}})?$"
+        """Plain notation: no exponent, and a sign only where the range needs one."""
+        return rf"^{'-?' * self._signed}[0-9]{{1,12}}(\.[0-9]{{1,{self.places}}})?$"
 
     @property
     def words(self) -> str:
@@ -157,6 +157,10 @@ class Amount:
             f'must be a decimal number in quotes, such as "0.25", from {self.least} to {self.most} '
             f"with at most {self.places} digits after the point"
         )
+
+    @property
+    def _signed(self) -> bool:
+        return self.least.startswith("-")
 
     def parse(self, value: Any) -> Decimal:
         """From JSON (a string) or from code (a Decimal). Raises PydanticCustomError with `words`."""
@@ -177,7 +181,7 @@ class Amount:
         rule = f"self.matches({cel_string(self.pattern)}){least} && double(self) <= double('{self.most}')"
         return {
             "type": "string",
-            "maxLength": 13 + self.places,
+            "maxLength": 13 + self.places + self._signed,
             "pattern": self.pattern,
             "x-kubernetes-validations": [{"rule": rule, "message": self.words}],
         }
@@ -255,3 +259,5 @@ Duration = Annotated[timedelta, Within("0s", "3650d")]
 Measure = Annotated[Decimal, Amount("0", "999999999999", 30)]
 """Any number that a status may hold: rates, shares, cost. 30 digits after the point take any quotient of Decimals,
 so that a status is never refused for its digits."""
+Bound = Annotated[Decimal, Amount("-1", "999999999999", 30)]
+"""A bound of a ratio, or of a difference of shares."""

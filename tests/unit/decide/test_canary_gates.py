@@ -1,5 +1,6 @@
 """Gates: what each says of the same evidence, and what it lacks; spans of time in which weights do not rise."""
 
+import json
 from dataclasses import replace
 from datetime import datetime
 
@@ -7,7 +8,7 @@ import pytest
 
 from harness.rollouts import ALL_GATES, answers
 from turnout.api.canaryrollout import Freeze, Gates
-from turnout.api.canaryrollout_status import Gate, GateVerdict
+from turnout.api.canaryrollout_status import Gate, GateStatus, GateVerdict
 from turnout.decide.canary.freeze import frozen_until, unknown_zone
 from turnout.decide.canary.gates import judge
 from turnout.decide.canary.telling import gate_status
@@ -33,6 +34,7 @@ MANY = answers(20_000, 200)
             "Undecided",
             "canary has 49 answers and the baseline has 3 answers",
         ),
+        (Gate.MEAN_LATENCY, answers(60, ms=0), MANY, "Undecided", "answers that take less than a millisecond"),
         (Gate.P95_LATENCY, answers(1_000, ms=1_400), MANY, "Breach", "p95 latency"),
         (Gate.P95_LATENCY, answers(40, ms=900), MANY, "Undecided", "to anything"),
         (Gate.P95_LATENCY, ArmCounts({"timeout": 40}), MANY, "Undecided", "the canary has 0 answers"),
@@ -55,6 +57,18 @@ def test_a_verdict_is_what_is_sure(gate: Gate, canary: ArmCounts, baseline: ArmC
     assert (found.verdict, told.verdict) == (GateVerdict(verdict), GateVerdict(verdict))
     assert said in (told.message or "")
     assert (found.bounds is None) == bool(found.lacks) == (told.low is None and told.high is None)
+
+
+def test_a_canary_that_may_be_better_has_a_negative_bound() -> None:
+    """In its status as in its words: 0 would say that it is surely no better."""
+    [found] = judge(Gates(), canary=answers(990, 10), baseline=answers(950, 50), periods=1)
+    assert found.bounds is not None
+    told = gate_status(found)
+    assert told.low is not None
+    assert float(told.low) == pytest.approx(found.bounds.low, rel=1e-3)
+    assert f"a difference of {100 * found.bounds.low:.3g} to" in (told.message or "")
+    assert json.loads(told.model_dump_json())["low"] == str(told.low)
+    assert GateStatus.model_validate_json(told.model_dump_json()) == told
 
 
 def test_only_gates_that_are_set_are_looked_at_and_each_more_makes_all_of_them_less_sure() -> None:

@@ -98,7 +98,9 @@ def _errors(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) 
 
 def _mean(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
     values = mean_ms(canary.took.sum_ms, canary.ok), mean_ms(baseline.took.sum_ms, baseline.ok)
-    if lacks := _nobody(canary.ok, baseline.ok, LEAST, "answers"):
+    lacks = _nobody(canary.ok, baseline.ok, LEAST, "answers")
+    if lacks or not (canary.took.sum_ms and baseline.took.sum_ms):
+        lacks = lacks or "answers that take less than a millisecond cannot be compared"
         return Judgement(Gate.MEAN_LATENCY, limit, *values, lacks=lacks)
     return Judgement(
         Gate.MEAN_LATENCY, limit, *values, ratio_bounds(_mean_latency(canary), _mean_latency(baseline), alpha)

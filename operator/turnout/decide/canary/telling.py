@@ -50,10 +50,10 @@ def words(judgement: Judgement) -> str:
 
 
 def measure(value: float | None) -> Decimal | None:
-    """Four significant digits; below nothing is nothing. None for what is not known or infinite."""
+    """Four significant digits. None for what is not known or infinite."""
     if value is None or math.isinf(value):
         return None
-    text = format(Decimal(f"{max(value, 0.0):.4g}"), "f")
+    text = format(Decimal(f"{value:.4g}"), "f")
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
