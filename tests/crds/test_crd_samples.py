@@ -168,7 +168,14 @@ CONDITIONS = tuple(
 )
 HALF = Decimal("0.5")
 JUDGED = GateStatus(
-    gate=Gate.COST, verdict=GateVerdict.PASS, baseline=HALF, canary=HALF, low=-HALF, high=HALF, limit=HALF, message="Ok."
+    gate=Gate.COST,
+    verdict=GateVerdict.PASS,
+    baseline=HALF,
+    canary=HALF,
+    low=-HALF,
+    high=HALF,
+    limit=HALF,
+    message="Ok.",
 )
 MODEL_USED = ModelUse(group="assistant", model="gpt-4.1", requests=3, tokens=1500, usd=Decimal("0.25"))
 USED = PeriodUse(since=NOW, requests=3, tokens=1500, usd=Decimal("0.25"), models=(MODEL_USED,))

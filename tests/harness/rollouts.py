@@ -51,6 +51,7 @@ class Playground:
     Attributes:
         routers: life → what it has counted, whether it is looked at or not.
         applied: percent that every router runs; None: as wanted.
+        primary: the group's first model as every router runs it; None: as it is written.
         silent, broken: lives that do not answer, or not so that it can be read.
         left: how it stood in the period before.
     """
@@ -62,6 +63,7 @@ class Playground:
         self.state, self.left, self.now = State(), State(), NOW
         self.routers: dict[str, dict[tuple[str, str, Arm], ArmCounts]] = {"a": {}, "b": {}}
         self.applied: int | None = None
+        self.primary: str | None = None
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.group_is_broken = False
@@ -102,7 +104,8 @@ class Playground:
             [self.rollout],
             {"to-gpt": self.state},
         )
-        seen = Seen(None if self.group_is_broken else self.chain, problem, applied, self._seen() if routers else None)
+        group, look = None if self.group_is_broken else self.chain, self._seen() if routers else None
+        seen = Seen(group, problem, applied, look, self.primary or self.chain.spec.models[0].name)
         before = self.state
         self.state = advance(self.rollout, before, seen, now=self.now)
         self.left = self.left if before.tag == self.state.tag else before

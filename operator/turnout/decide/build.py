@@ -66,11 +66,12 @@ def decide(
     would be too large (xds.compile finds that out).
     """
     last = previous or Router(namespace=snapshot.namespace)
-    groups, verdicts = _groups(snapshot, last, hold)
+    groups, group_verdicts = _groups(snapshot, last, hold)
     groups = with_canaries(groups, snapshot.rollouts, snapshot.rollout_states, last)
     keys, states, key_verdicts = _keys(snapshot, last, now)
-    verdicts += key_verdicts
-    verdicts += [_rollout(r, snapshot) for r in snapshot.rollouts]
+    unreadable = {v.name for v in group_verdicts if v.problem} | _unreadable_groups(snapshot)
+    verdicts = [*group_verdicts, *key_verdicts]
+    verdicts += [_rollout(r, snapshot, unreadable) for r in snapshot.rollouts]
     verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
     kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
     specs = {k.metadata.name: k for k in snapshot.keys}
@@ -128,7 +129,7 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     owners: dict[str, str] = {}
     taken: set[str] = set()
     ledger = snapshot.ledger.at(now)
-    groups = {g.metadata.name for g in snapshot.groups} | {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
+    groups = {g.metadata.name for g in snapshot.groups} | _unreadable_groups(snapshot)
     issued = {k.metadata.name: snapshot.issued.get(k.metadata.name, Issued()).of(k.metadata.uid) for k in snapshot.keys}
     # Who has a token came first, and has its Secret: a newcomer of the same secretName must not take it away.
     for key in sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name].tokens, k.metadata.name)):
@@ -170,8 +171,11 @@ def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:
     )
 
 
-def _rollout(rollout: CanaryRollout, snapshot: Snapshot) -> Verdict:
-    unreadable = {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
+def _unreadable_groups(snapshot: Snapshot) -> set[str]:
+    return {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
+
+
+def _rollout(rollout: CanaryRollout, snapshot: Snapshot, unreadable: set[str]) -> Verdict:
     others = (snapshot.rollouts, snapshot.rollout_states)
     return _verdict(rollout, rollout_problem(rollout, snapshot.groups, unreadable, *others))
 

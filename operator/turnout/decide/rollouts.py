@@ -24,7 +24,9 @@ def rollout_problem(
     rollouts: Iterable[CanaryRollout],
     states: States,
 ) -> Finding | None:
-    """What is wrong with a rollout, or None. unreadable: groups that exist and do not parse; rollouts: all of them."""
+    """What is wrong with a rollout, or None. unreadable: groups that exist, of which routers are not told as they are;
+    rollouts: all of them.
+    """
     spec = rollout.spec
     if spec.model_group in unreadable:
         return Finding(
@@ -76,15 +78,25 @@ def advanced(
     verdicts: of the same snapshot; running: what every ready router was just seen to run, None if that is not known or
     they differ; look: a new look at all routers, None if there was none; now: aware.
     """
-    problems = {v.name: v.problem for v in verdicts if v.kind == "CanaryRollout"}
-    groups = {g.metadata.name: g for g in snapshot.groups}
+    problems = {(v.kind, v.name): v.problem for v in verdicts if v.problem}
+    groups = {g.metadata.name: g for g in snapshot.groups if ("ModelGroup", g.metadata.name) not in problems}
     states = dict(snapshot.rollout_states)
     for rollout in snapshot.rollouts:
         name, state = rollout.metadata.name, _state(rollout, states)
-        applied = _applied(rollout, state, running)
-        seen = Seen(groups.get(rollout.spec.model_group), problems.get(name), applied, look)
+        seen = Seen(
+            group=groups.get(rollout.spec.model_group),
+            problem=problems.get(("CanaryRollout", name)),
+            applied=_applied(rollout, state, running),
+            look=look,
+            primary=_primary(rollout, running),
+        )
         states[name] = advance(rollout, state, seen, now=now)
     return states
+
+
+def _primary(rollout: CanaryRollout, running: Router | None) -> str | None:
+    group = running.group(rollout.spec.model_group) if running else None
+    return group.members[0].name if group else None
 
 
 def _applied(rollout: CanaryRollout, state: State, running: Router | None) -> int | None:

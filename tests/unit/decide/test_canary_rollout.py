@@ -246,13 +246,16 @@ def test_with_on_breach_hold_a_person_decides() -> None:
 
 
 def test_a_price_that_is_taken_away_holds_the_step_until_it_is_back() -> None:
-    """Neither is the canary let pass without its cost being known, nor does it lose what it has."""
+    """The canary is not let pass without its cost being known, and keeps its weight; its entry changes twice."""
     play = Playground()
     play.begin(2)
     play.models[1]["price"] = None
+    play.look()
     over(play)
     assert play.told == ("Holding", "PriceMissing", 25)
     del play.models[1]["price"]
+    play.look()
+    assert play.told == ("Progressing", "GroupChanged", 25)
     over(play)
     over(play)
     assert play.told[2] == 100

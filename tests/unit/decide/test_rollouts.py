@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from harness.manifests import group, model, rollout, snapshot
-from harness.rollouts import NOW
+from harness.rollouts import NOW, answers
 from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.build import Decision, decide
 from turnout.decide.canary.ledger import Ledger
-from turnout.decide.canary.state import State
+from turnout.decide.canary.state import State, hashes_of
+from turnout.decide.evidence import Arm, Look
 from turnout.decide.ir import Router
 from turnout.decide.rollouts import advanced
 from turnout.decide.snapshot import Invalid, Snapshot
@@ -125,3 +126,45 @@ def test_a_rollout_that_cannot_be_read_any_more_keeps_its_weight() -> None:
     after = decided(states, before, invalid=("a",)).router
     assert [g.canary for g in after.groups] == [g.canary for g in before.groups]
     assert all(g.canary is None for g in decided({}, before, invalid=("a",)).router.groups)
+
+
+def broken(name: str) -> dict[str, object]:
+    """Another entry of that model, whose Secret does not exist."""
+    return model(name, f"http://{name}-next/v1", secret="missing")
+
+
+def test_a_group_that_does_not_compile_adopts_nothing() -> None:
+    """Routers go on with the chain that they have, so the canary keeps its weight in that."""
+    one = rollout("r", modelGroup="assistant", model="gpt", steps=[{"weight": 100}])
+    before = snapshot(group("assistant", *MODELS), one)
+    states = {"r": replace(PROMOTED, hashes=hashes_of(before.rollouts[0], before.groups[0]))}
+    router = decide(replace(before, rollout_states=states), None, now=NOW).router
+    edited = replace(snapshot(group("assistant", MODELS[1], MODELS[0], broken("new")), one), rollout_states=states)
+    decision = decide(edited, router, now=NOW)
+    assert {v.name: v.problem.reason for v in decision.verdicts if v.problem} == {
+        "assistant": "SecretNotFound",
+        "r": "ModelGroupInvalid",
+    }
+    after = advanced(edited, decision.verdicts, router, None, now=NOW)
+    assert (after["r"].phase, after["r"].weight) == (RolloutPhase.PROMOTED, 100)
+    assert decide(replace(edited, rollout_states=after), router, now=NOW).router == router
+
+
+def test_an_entry_is_measured_from_when_routers_are_told_of_it() -> None:
+    """One whose Secret does not exist is not: the entry before it is measured on, and none of that counts later."""
+    one = rollout("r", modelGroup="assistant", model="gpt", steps=[{"weight": 5, "hold": "1h"}, {"weight": 100}])
+    at_first = snapshot(group("assistant", *MODELS), one)
+    hashes = hashes_of(at_first.rollouts[0], at_first.groups[0])
+    states = {"r": replace(RUNNING, runs=1, since=NOW, counted_at=NOW, hashes=hashes)}
+    router = decide(replace(at_first, rollout_states=states), None, now=NOW).router
+    edited = snapshot(group("assistant", MODELS[0], broken("gpt"), MODELS[2]), one)
+    seen = []
+    for turn, secrets in enumerate([{}, {}, {"missing": {"api-key": b"there"}}]):
+        given = replace(edited, secrets=secrets, rollout_states=states)
+        decision = decide(given, router, now=NOW)
+        counted = {("assistant", states["r"].tag, Arm.CANARY): answers(300 * turn)}
+        look = Look(NOW, frozenset({"a"}), {"a": counted})
+        states = advanced(given, decision.verdicts, router, look, now=NOW)
+        seen.append((states["r"].reason, states["r"].ledger.canary.requests))
+    assert seen == [("ModelGroupInvalid", 0), ("ModelGroupInvalid", 300), ("GroupChanged", 0)]
+    assert decision.router.group("assistant") != router.group("assistant")

@@ -20,15 +20,24 @@ from turnout.api.canaryrollout import Sticky
 from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.decide.canary.ledger import Ledger
 from turnout.decide.canary.rules import RULES, Turn, aborted
-from turnout.decide.canary.state import ADOPTED, BREACH, OVER, Hashes, Seen, State, hashes_of
+from turnout.decide.canary.state import ADOPTED, NO_HASHES, OVER, Hashes, Seen, State, hashes_of
 from turnout.decide.ir import Canary, digest
-from turnout.decide.verdict import Reason
+from turnout.decide.verdict import Finding, Reason
 
 LOOK = timedelta(seconds=5)
 """Between two looks at routers in a step: one scrape of each. A guess."""
 
-KEEPING = frozenset({Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN, Reason.PRICE_MISSING})
-"""Mistakes with which a rollout under way keeps its weight; with others there is no canary, or the group is taken."""
+KEEPING = frozenset(
+    {Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN, Reason.PRICE_MISSING, Reason.CANARY_IS_PRIMARY}
+)
+"""Mistakes with which a rollout under way keeps its weight; with others there is no canary, or the group is taken. That
+the canary is the primary is none then, but what is to come of it all.
+"""
+ADOPTING = Finding(
+    Reason.CANARY_IS_PRIMARY,
+    "spec.model",
+    "The group names the canary first; the rollout is over when every ready router runs that.",
+)
 
 
 def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) -> State:
@@ -37,21 +46,25 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     now: aware; fractions of a second are dropped, as in a status.
     """
     now = now.replace(microsecond=0)
-    state = _taken_in(rollout, replace(state, applied=seen.applied), seen, now)
-    if seen.problem is not None or seen.group is None:
-        return _refused(state, seen, now)
+    state, problem = _taken_in(rollout, replace(state, applied=seen.applied), seen, now), seen.problem
+    if problem is not None and problem.reason is Reason.CANARY_IS_PRIMARY and state.step:
+        if state.adopted or seen.primary == rollout.spec.model:
+            return _adopted(state, now)
+        problem, seen = ADOPTING, replace(seen, group=None)
+    if problem is not None and not _stands(state, problem):
+        return _refused(state, problem, now)
     before = state.hashes
-    state = replace(state, hashes=hashes_of(rollout, seen.group))
+    state = replace(state, hashes=hashes_of(rollout, seen.group, before))
     if before.steps != state.hashes.steps:
         return _anew(rollout, state, now)
     if before.entries != state.hashes.entries and not state.measuring:
         state = replace(state, ledger=Ledger(state.ledger.period))  # of other models than those to come
+    turn = Turn(rollout, state.judged(rollout) if state.measuring else (), now, problem)
     if state.phase is RolloutPhase.PROMOTED:
-        return aborted(Turn(rollout, (), now), state) or state
+        return aborted(turn, state) or state
     changed = _changed(rollout, state, before, now)
     if changed is not None:
         return changed
-    turn = Turn(rollout, state.judged(rollout) if state.measuring else (), now)
     return next((after for rule in RULES if (after := rule(turn, state)) is not None), state)
 
 
@@ -91,26 +104,22 @@ def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -
     return replace(state, held=held, counted_at=now if counts else None)
 
 
-def _refused(state: State, seen: Seen, now: datetime) -> State:
-    """It cannot be, or not now. What is over stays as it was."""
-    problem = seen.problem
-    if state.phase in {RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED} or state.adopted:
-        return state
-    reason = problem.reason if problem else Reason.MODEL_GROUP_NOT_FOUND
-    message = problem.message if problem else "The group does not exist."
-    if reason is Reason.CANARY_IS_PRIMARY and state.step:
-        return _adopted(state, now)
-    if reason in KEEPING and state.step:
-        settled = state.phase in OVER or state.reason == BREACH
-        return state if settled else state.told(RolloutPhase.HOLDING, reason.value, message)
-    stopped = replace(state.fallen(), hashes=Hashes()).told(RolloutPhase.PENDING, reason.value, message)
-    return stopped.decided(Action.ABORT, reason.value, message, now, left=state.step) if state.step else stopped
+def _stands(state: State, problem: Finding) -> bool:
+    """Whether it stays where it is with that mistake: it is over, or what routers run goes on being what it was."""
+    return not state.live or (state.step > 0 and problem.reason in KEEPING)
+
+
+def _refused(state: State, problem: Finding, now: datetime) -> State:
+    """It cannot be, or not now."""
+    reason, message = problem.reason.value, problem.message
+    stopped = replace(state.fallen(), hashes=NO_HASHES).told(RolloutPhase.PENDING, reason, message)
+    return stopped.decided(Action.ABORT, reason, message, now, left=state.step) if state.step else stopped
 
 
 def _adopted(state: State, now: datetime) -> State:
     message = "The group names the canary first; the rollout has no effect any more and may be deleted."
     after = replace(state, weight=0, counted_at=None, left=0).told(RolloutPhase.PROMOTED, ADOPTED, message)
-    return after.decided(Action.PROMOTE, ADOPTED, message, now)
+    return after if state.adopted else after.decided(Action.PROMOTE, ADOPTED, message, now)
 
 
 def _anew(rollout: CanaryRollout, state: State, now: datetime) -> State:

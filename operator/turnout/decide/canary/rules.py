@@ -16,6 +16,7 @@ from turnout.decide.canary.freeze import frozen_until
 from turnout.decide.canary.gates import Judgement
 from turnout.decide.canary.state import BREACH, State
 from turnout.decide.canary.telling import words
+from turnout.decide.verdict import Finding
 
 FRESH = timedelta(seconds=30)
 """How old the last look may be when a step ends. A guess: a few looks."""
@@ -23,11 +24,12 @@ FRESH = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Turn:
-    """What a rule goes by: the rollout, what the evidence says now, and the time."""
+    """What a rule goes by: the rollout, what the evidence says now, the time, and what is wrong elsewhere."""
 
     rollout: CanaryRollout
     judged: tuple[Judgement, ...]
     now: datetime
+    problem: Finding | None = None
 
     @property
     def breaches(self) -> str:
@@ -99,6 +101,14 @@ def _held(turn: Turn, state: State) -> State | None:
     return turn.decided(state.told(RolloutPhase.HOLDING, BREACH, message), Action.HOLD, BREACH, turn.breaches)
 
 
+def _mistaken(turn: Turn, state: State) -> State | None:
+    """A mistake elsewhere keeps it where it is."""
+    if turn.problem is None:
+        return None
+    phase = RolloutPhase.HOLDING if state.step else state.phase
+    return state.told(phase, turn.problem.reason.value, turn.problem.message)
+
+
 def _paused(turn: Turn, state: State) -> State | None:
     """A person stops it, or lets it go on."""
     if state.phase is RolloutPhase.ABORTED:
@@ -158,6 +168,7 @@ RULES: tuple[Callable[[Turn, State], State | None], ...] = (
     _breached,
     _promoted_by_hand,
     _held,
+    _mistaken,
     _paused,
     _unaborted,
     _started,
@@ -167,8 +178,8 @@ RULES: tuple[Callable[[Turn, State], State | None], ...] = (
 
 
 def _rise(turn: Turn, state: State, step: int, action: Action, reason: str, why: str) -> State | None:
-    """The only way up. None: it is paused, which a rule of its own tells."""
-    if turn.rollout.spec.paused:
+    """The only way up. None: it is paused or mistaken, which rules of their own tell."""
+    if turn.rollout.spec.paused or turn.problem is not None:
         return None
     until = frozen_until(turn.rollout.spec.freeze, turn.now)
     if until is not None:

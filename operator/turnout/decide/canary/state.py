@@ -39,6 +39,9 @@ class Hashes:
     group: str = ""
 
 
+NO_HASHES = Hashes()
+
+
 @dataclass(frozen=True)
 class State:
     """How a rollout stands.
@@ -66,7 +69,7 @@ class State:
     since: datetime | None = None
     held: timedelta = timedelta()
     counted_at: datetime | None = None
-    hashes: Hashes = Hashes()
+    hashes: Hashes = NO_HASHES
     failed: str = ""
     failed_promoted: bool = False
     left: int = 0
@@ -140,32 +143,33 @@ class Seen:
     """What was seen since the last time.
 
     Attributes:
-        group: as its spec is now; None: it does not exist or cannot be read.
+        group: as its spec is now; None: it does not exist, or routers are not told of it as it is.
         problem: why the rollout cannot be; None: it can.
         applied: percent of first attempts that every ready router sends to the canary; None: not known, or they differ.
         look: a new look at all routers; None: there was none.
+        primary: the group's first model as every ready router runs it; None: not known, or they differ.
     """
 
     group: ModelGroup | None
     problem: Finding | None = None
     applied: int | None = None
     look: Look | None = None
+    primary: str | None = None
 
 
-def hashes_of(rollout: CanaryRollout, group: ModelGroup) -> Hashes:
-    """What it is now."""
-    spec, whole = _written(rollout.spec), _written(group.spec)
+def hashes_of(rollout: CanaryRollout, group: ModelGroup | None, before: Hashes = NO_HASHES) -> Hashes:
+    """What it is now. Of a group that routers are not told of as it is, what it was before: they run that."""
+    spec = _written(rollout.spec)
     steps = {name: spec.get(name) for name in ("modelGroup", "model", "steps", "sticky")}
     rules = {name: spec.get(name) for name in ("gates", "onBreach", "bake")}
+    found = replace(before, steps=_hash(steps), spec=_hash([steps, rules]))
+    if group is None:
+        return found
+    whole = _written(group.spec)
     models = whole["models"]
     entries = [m for m in models[1:] if m["name"] == rollout.spec.model]
     rest = [m for m in models[1:] if m["name"] != rollout.spec.model]
-    return Hashes(
-        steps=_hash(steps),
-        spec=_hash([steps, rules]),
-        entries=_hash([models[0], *entries]),
-        group=_hash({**whole, "models": rest}),
-    )
+    return replace(found, entries=_hash([models[0], *entries]), group=_hash({**whole, "models": rest}))
 
 
 def _written(spec: Part) -> dict[str, Any]:
