@@ -101,10 +101,10 @@ def _primary(rollout: CanaryRollout, running: Router | None) -> str | None:
 
 def _applied(rollout: CanaryRollout, state: State, running: Router | None) -> int | None:
     """Percent that routers send to the canary of this run; None too while they run its weight for the period before."""
-    group = running.group(rollout.spec.model_group) if running else None
-    if group is None:
+    if running is None:
         return None
-    canary = group.canary
+    group = running.group(rollout.spec.model_group)
+    canary = group.canary if group else None
     if canary is None or canary.rollout != state.run:
         return 0
     weight = canary.weight // 100

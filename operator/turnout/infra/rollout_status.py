@@ -84,10 +84,13 @@ def rollout_conditions(rollout: CanaryRollout, state: State) -> list[Condition]:
 
 def _programmed(state: State) -> Condition:
     kind = ConditionType.PROGRAMMED
-    if state.applied == state.weight or not (state.weight or state.applied):
+    if state.applied == state.weight:
         return holds(kind, "Programmed", f"Every ready router sends {state.weight} % of first attempts to the canary.")
-    runs = "" if state.applied is None else f" Every ready router runs {state.applied} %."
-    return fails(kind, "Pending", f"Not every ready router runs {state.weight} % yet.{runs}")
+    if state.applied is None:
+        words = f"Whether every ready router sends {state.weight} % of first attempts to the canary is not known."
+        return fails(kind, "Pending", words)
+    words = f"Not every ready router runs {state.weight} % yet. Every ready router runs {state.applied} %."
+    return fails(kind, "Pending", words)
 
 
 def _oddities(rollout: CanaryRollout, state: State) -> list[Condition]:

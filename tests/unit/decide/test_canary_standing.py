@@ -107,3 +107,14 @@ def test_figures_alone_are_no_news_and_what_is_gone_stays_so() -> None:
     moved(standing, 2)
     assert standing.now == {}
     assert standing.kept("r", NEVER) == ()
+
+
+def test_a_new_operator_tells_a_fall_after_routers_were_told() -> None:
+    """They run what the status keeps, as far as anybody knows."""
+    before = started()
+    after = Standing()
+    after.meet("r", before.now["r"])
+    assert moved(after, abort=True) is Change.FALL
+    assert after.tellable["r"].weight == 5
+    after.published(after.publishable)
+    assert after.tellable["r"].weight == 0

@@ -1,11 +1,13 @@
 """A rollout's status: what it says in each phase, what is odd, what must be written at once, and what a crash keeps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.rollouts import NOW, Playground, answers, kept
+from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.canary.state import State
 from turnout.infra.conditions import stamped
 from turnout.infra.rollout_status import restored, rollout_conditions, rollout_fields
@@ -96,6 +98,18 @@ def test_silent_and_broken_routers_and_weights_under_way_are_told() -> None:
     assert found["EvidenceMissing"] == ("True", "RoutersSilent")
     assert found["MeasurementBroken"] == ("True", "NoSense")
     assert found["Programmed"] == ("False", "Pending")
+
+
+@pytest.mark.parametrize(("applied", "programmed"), [(None, "False"), (5, "False"), (0, "True")])
+def test_a_canary_without_weight_is_told_so_when_every_router_was_seen(applied: int | None, programmed: str) -> None:
+    """What is not known is not claimed, least of all after a breach."""
+    play = Playground()
+    play.begin()
+    failing(play)
+    play.look()
+    assert play.state.phase is RolloutPhase.ROLLED_BACK
+    play.state = replace(play.state, applied=applied)
+    assert conditions(play)["Programmed"][0] == programmed
 
 
 def test_figures_alone_are_not_written_at_once() -> None:

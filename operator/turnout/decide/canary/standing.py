@@ -69,7 +69,8 @@ class Standing:
     @property
     def tellable(self) -> States:
         """What statuses may tell: all but falls to nothing that routers were not told."""
-        drawing = {name for name in self.now if self._published.get(name, NEVER).weight}
+        # A new operator takes it that routers were told what statuses keep.
+        drawing = {name for name, kept in self._kept.items() if self._published.get(name, kept).weight}
         return {n: s if s.weight or n not in drawing else self._kept[n] for n, s in self.now.items()}
 
     @property
