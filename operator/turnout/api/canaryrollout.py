@@ -158,7 +158,8 @@ class CanaryRolloutSpec(Part):
     """When a gate is breached: Rollback to weight 0, or Hold at the step until a person decides."""
     bake: Annotated[timedelta, Within("0s", "90d")] = timedelta()
     """How long the last step is watched before the rollout counts as promoted, 0s to 90d: a breach still goes back.
-    There the canary is compared with what the baseline did in the steps before. Default: 0s."""
+    There the canary is compared with what the baseline did in the steps before; if they have not measured it, because
+    there are none or promote left them out, it holds with reason NothingToCompare. Default: 0s."""
     freeze: Annotated[tuple[Freeze, ...], Field(max_length=20), Field(json_schema_extra=ATOMIC)] = ()
     """Spans of time in which the weight may fall but not rise, at most 20. Default: none."""
     sticky: Sticky = Sticky.NONE

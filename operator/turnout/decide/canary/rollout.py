@@ -53,16 +53,15 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
         problem, seen = ADOPTING, replace(seen, group=None)
     if problem is not None and not _stands(state, problem):
         return _refused(state, problem, now)
-    before = state.hashes
-    state = replace(state, hashes=hashes_of(rollout, seen.group, before))
-    if before.steps != state.hashes.steps:
-        return _anew(rollout, state, now)
-    if before.entries != state.hashes.entries and not state.measuring:
-        state = replace(state, ledger=Ledger(state.ledger.period))  # of other models than those to come
-    turn = Turn(rollout, state.judged(rollout) if state.measuring else (), now, problem)
+    before, found = state.hashes, hashes_of(rollout, seen.group, state.hashes)
+    turn = Turn(rollout, found, state.judged(rollout) if state.measuring else (), now, problem)
+    if before.steps != found.steps:
+        return _anew(turn, state)
+    # What is over keeps the entries that its evidence is of.
+    state = replace(state, hashes=replace(found, entries=before.entries) if state.phase in OVER else found)
     if state.phase is RolloutPhase.PROMOTED:
         return aborted(turn, state) or state
-    changed = _changed(rollout, state, before, now)
+    changed = _changed(turn, state, before)
     if changed is not None:
         return changed
     return next((after for rule in RULES if (after := rule(turn, state)) is not None), state)
@@ -122,14 +121,14 @@ def _adopted(state: State, now: datetime) -> State:
     return after if state.adopted else after.decided(Action.PROMOTE, ADOPTED, message, now)
 
 
-def _anew(rollout: CanaryRollout, state: State, now: datetime) -> State:
+def _anew(turn: Turn, state: State) -> State:
     """Another rollout under the same name, or the first: from the beginning, with weight 0 until it may start."""
-    runs = state.runs + 1
+    rollout, runs = turn.rollout, state.runs + 1
     fresh = State(
         runs=runs,
         # The time, because runs are counted from 1 again if a status is lost, and routers still have what they counted.
-        run=digest(f"{rollout.metadata.uid or rollout.metadata.name}/{runs}/{now.isoformat()}"),
-        hashes=state.hashes,
+        run=digest(f"{rollout.metadata.uid or rollout.metadata.name}/{runs}/{turn.now.isoformat()}"),
+        hashes=turn.found,
         applied=state.applied,
         ledger=Ledger(state.ledger.period + 1),
         decisions=state.decisions,
@@ -137,20 +136,18 @@ def _anew(rollout: CanaryRollout, state: State, now: datetime) -> State:
     if not state.step:
         return fresh
     message = "The rollout's group, model, steps or sticky changed: it begins anew, at its first step."
-    return fresh.decided(Action.RESTART, "SpecChanged", message, now)
+    return fresh.decided(Action.RESTART, "SpecChanged", message, turn.now)
 
 
-def _changed(rollout: CanaryRollout, state: State, before: Hashes, now: datetime) -> State | None:
+def _changed(turn: Turn, state: State, before: Hashes) -> State | None:
     """The group, or rules of the rollout, changed under way; None: neither, or it makes no difference."""
+    now = turn.now
     if state.phase is RolloutPhase.ROLLED_BACK:
-        return _anew(rollout, state, now) if state.failed != state.hashes.spec else None
+        return _anew(turn, state) if state.failed != state.hashes.spec else None
     if not state.measuring:
         return None
     if before.entries != state.hashes.entries:
-        message = "The group's entry of the canary or of the baseline changed: the step begins anew, without evidence."
-        again = state.at_step(state.step, state.weight, same_models=False)
-        again = again.told(RolloutPhase.PROGRESSING, "GroupChanged", message)
-        return again.decided(Action.RESTART, "GroupChanged", message, now)
+        return _measured_anew(turn, state)
     if before.group != state.hashes.group:
         message = "The group changed, but neither the canary nor the baseline: the step goes on."
         return state.decided(Action.CONTINUE, "GroupChanged", message, now)
@@ -159,3 +156,21 @@ def _changed(rollout: CanaryRollout, state: State, before: Hashes, now: datetime
         going_on = state.told(RolloutPhase.PROGRESSING, "SpecChanged", message)
         return going_on.decided(Action.CONTINUE, "SpecChanged", message, now)
     return None
+
+
+def _measured_anew(turn: Turn, state: State) -> State:
+    """Canary or baseline is another by now. In the last step there is nothing to compare with, so it goes back, unless
+    promote is set.
+    """
+    message = "The group's entry of the canary or of the baseline changed: the step begins anew, without evidence."
+    back, left = turn.comparing(state.left or state.step), 0
+    if turn.rollout.spec.promote and state.step == turn.last:
+        back, left = state.step, back
+    elif back != state.step:
+        message = (
+            "The group's entry of the canary or of the baseline changed. In the last step there is nothing to compare"
+            f" with, so it is measured in step {back}."
+        )
+    again = replace(state.at_step(back, turn.weight(back), same_models=False), left=left)
+    again = again.told(RolloutPhase.PROGRESSING, "GroupChanged", message)
+    return again.decided(Action.RESTART, "GroupChanged", message, turn.now)

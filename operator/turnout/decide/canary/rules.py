@@ -14,7 +14,7 @@ from turnout.api.canaryrollout_status import Action, GateVerdict, RolloutPhase
 from turnout.api.quantities import format_duration, format_time
 from turnout.decide.canary.freeze import frozen_until
 from turnout.decide.canary.gates import Judgement
-from turnout.decide.canary.state import BREACH, State
+from turnout.decide.canary.state import BREACH, Hashes, State
 from turnout.decide.canary.telling import words
 from turnout.decide.verdict import Finding
 
@@ -24,9 +24,12 @@ FRESH = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Turn:
-    """What a rule goes by: the rollout, what the evidence says now, the time, and what is wrong elsewhere."""
+    """What a rule goes by: the rollout, what it and its group are now, what the evidence says, the time, and what is
+    wrong elsewhere.
+    """
 
     rollout: CanaryRollout
+    found: Hashes
     judged: tuple[Judgement, ...]
     now: datetime
     problem: Finding | None = None
@@ -44,6 +47,10 @@ class Turn:
     def weight(self, step: int) -> int:
         """Percent that a step asks for."""
         return self.rollout.spec.steps[step - 1].weight
+
+    def comparing(self, step: int) -> int:
+        """Where a step's models are measured: in the last, the baseline gets nothing, so it is the one before."""
+        return step - 1 if step == self.last > 1 else step
 
     def decided(self, state: State, action: Action, reason: str, message: str, *, left: int = 0) -> State:
         """The state with a decision, and the numbers behind it. left: the step that was left by going back."""
@@ -129,8 +136,10 @@ def _unaborted(turn: Turn, state: State) -> State | None:
     """A person takes an abort back."""
     if state.phase is not RolloutPhase.ABORTED:
         return None
-    why = "spec.abort is not set any more"
-    risen = _rise(turn, state, max(state.left, 1), Action.RESUME, "Resumed", why)
+    why, step = "spec.abort is not set any more", max(state.left, 1)
+    if state.hashes.entries != turn.found.entries:
+        step = turn.comparing(step)
+    risen = _rise(turn, state, step, Action.RESUME, "Resumed", why)
     return risen or state.told(RolloutPhase.ABORTED, "Paused", f"{why}, but spec.paused keeps the weight from rising.")
 
 
@@ -186,7 +195,9 @@ def _rise(turn: Turn, state: State, step: int, action: Action, reason: str, why:
         message = f"{why}, but spec.freeze keeps the weight from rising until {format_time(until)}."
         return _waiting(turn, state, "Frozen", message)
     message = f"{why}: {turn.weight(step)} % of first attempts go to the canary."
-    risen = replace(state.at_step(step, turn.weight(step)), left=state.left if action is Action.PROMOTE else 0)
+    same_models = state.hashes.entries == turn.found.entries
+    risen = state.at_step(step, turn.weight(step), same_models=same_models)
+    risen = replace(risen, hashes=turn.found, left=state.left if action is Action.PROMOTE else 0)
     return turn.decided(risen.told(RolloutPhase.PROGRESSING, "Applying", message), action, reason, message)
 
 
@@ -211,6 +222,13 @@ def _lacking(turn: Turn, state: State) -> tuple[str, str] | None:
         return "EvidenceMissing", f"{len(book.missing.silent)} routers did not answer the last look: {names}."
     if book.looked_at is None or not book.open or abs(turn.now - book.looked_at) > FRESH:
         return "EvidenceMissing", "Routers were not looked at lately."
+    if book.alone and turn.rollout.spec.bake and book.earlier.requests < least:
+        message = (
+            f"The last step is compared with what the baseline did in the steps before; {least} requests are needed,"
+            f" and there are {book.earlier.requests}. Take promote back or add a step below 100 %, to measure it;"
+            " or set bake to 0s, and it is promoted unmeasured."
+        )
+        return "NothingToCompare", message
     arms = {"canary": book.canary.requests}
     if not book.alone:
         arms["baseline"] = book.baseline.requests

@@ -1,0 +1,106 @@
+"""The last step, in which the baseline gets nothing: nobody is promoted for lack of something to compare with."""
+
+from typing import Any
+
+import pytest
+
+from harness.manifests import model
+from harness.rollouts import Playground, answers
+
+FAILING = answers(0, 100)
+ELSEWHERE = "http://elsewhere/v1"
+
+
+def serve(play: Playground, seconds: int = 200, canary: Any = FAILING) -> None:
+    """The canary gets everything."""
+    for _ in range(seconds // 10):
+        play.serve(canary)
+        play.look()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"steps": [{"weight": 100}]}, {"promote": True}],
+    ids=["the-only-step", "promoted-from-the-start"],
+)
+def test_without_a_baseline_nothing_is_promoted_while_it_bakes(spec: dict[str, Any]) -> None:
+    """It says what to do, and without bake nobody asked for a comparison."""
+    play = Playground(bake="1m", **spec)
+    serve(play)
+    assert play.told == ("Holding", "NothingToCompare", 100)
+    assert "set bake to 0s" in play.state.message
+    play.spec["bake"] = "0s"
+    play.look()
+    play.look()
+    assert play.told == ("Promoted", "Promoted", 100)
+
+
+def test_a_promote_that_is_taken_back_is_measured() -> None:
+    """In the step that was left."""
+    play = Playground(bake="1m", promote=True)
+    serve(play)
+    play.spec["promote"] = False
+    play.look()
+    assert play.told == ("Progressing", "Resumed", 5)
+
+
+@pytest.mark.parametrize("entry", [0, 1], ids=["baseline", "canary"])
+@pytest.mark.parametrize("bake", ["0s", "10m"])
+def test_models_that_changed_in_the_last_step_go_back_to_be_measured(entry: int, bake: str) -> None:
+    """In the step before it, at its weight."""
+    play = Playground(bake=bake)
+    play.begin(3)
+    play.models[entry] = model(("old", "gpt")[entry], ELSEWHERE)
+    play.look()
+    assert (play.told, play.state.step) == (("Progressing", "GroupChanged", 25), 2)
+    assert play.decided[-1] == ("Restart", "GroupChanged")
+    assert "measured in step 2" in play.state.message
+    assert play.state.ledger.earlier.requests == 0
+    play.begin(3)
+    assert play.state.ledger.earlier.requests >= 100
+
+
+def test_models_that_changed_after_a_promote_stay_until_it_is_taken_back() -> None:
+    """A person wants it there. Back is the step that was left."""
+    play = Playground(bake="1m")
+    play.begin(2)
+    play.spec["promote"] = True
+    play.look()
+    play.models[1] = model("gpt", ELSEWHERE)
+    play.look()
+    assert (play.told, play.state.step) == (("Progressing", "GroupChanged", 100), 3)
+    serve(play)
+    assert play.told == ("Holding", "NothingToCompare", 100)
+    play.spec["promote"] = False
+    play.look()
+    assert (play.told, play.state.step) == (("Progressing", "Resumed", 25), 2)
+
+
+def test_models_that_changed_while_the_last_step_was_aborted_begin_in_the_step_before() -> None:
+    """Nothing is known of them."""
+    play = Playground(bake="1m")
+    play.begin(3)
+    play.spec["abort"] = True
+    play.look()
+    play.models[1] = model("gpt", ELSEWHERE)
+    play.look()
+    play.spec["abort"] = False
+    play.look()
+    assert (play.state.step, play.state.weight, play.state.ledger.earlier.requests) == (2, 25, 0)
+
+
+def test_what_was_rolled_back_keeps_its_evidence_when_its_entry_is_edited() -> None:
+    """People look at it to see what it was. What rises after that is another model."""
+    play = Playground(bake="1m")
+    play.begin(2)
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    assert play.told == ("RolledBack", "Breach", 0)
+    counted = play.state.ledger.canary
+    play.models[1] = model("gpt", ELSEWHERE)
+    play.look()
+    play.look()
+    assert play.state.ledger.canary == counted
+    play.spec["promote"] = True
+    play.look()
+    assert (play.state.weight, play.state.ledger.earlier.requests) == (100, 0)
