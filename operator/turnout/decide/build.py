@@ -15,7 +15,7 @@ from turnout.decide.groups import compile_group
 from turnout.decide.ir import Group, Key, Lane, Member, Router
 from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState, key_state, own_secrets, router_keys, secret_name, to_drop, to_revoke
-from turnout.decide.rollouts import States, rollout_problem, with_canaries
+from turnout.decide.rollouts import Kept, States, kept_canaries, rollout_problem, with_canaries
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
 
@@ -67,11 +67,12 @@ def decide(
     """
     last = previous or Router(namespace=snapshot.namespace)
     groups, group_verdicts = _groups(snapshot, last, hold)
-    groups = with_canaries(groups, snapshot.rollouts, snapshot.rollout_states, last)
+    kept_of_rollouts = kept_canaries(snapshot, last)
+    groups = with_canaries(groups, snapshot.rollouts, snapshot.rollout_states, kept_of_rollouts)
     keys, states, key_verdicts = _keys(snapshot, last, now)
     unreadable = {v.name for v in group_verdicts if v.problem} | _unreadable_groups(snapshot)
     verdicts = [*group_verdicts, *key_verdicts]
-    verdicts += [_rollout(r, snapshot, unreadable) for r in snapshot.rollouts]
+    verdicts += [_rollout(r, snapshot, unreadable, kept_of_rollouts) for r in snapshot.rollouts]
     verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
     kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
     specs = {k.metadata.name: k for k in snapshot.keys}
@@ -175,8 +176,8 @@ def _unreadable_groups(snapshot: Snapshot) -> set[str]:
     return {i.name for i in snapshot.invalid if i.kind == "ModelGroup"}
 
 
-def _rollout(rollout: CanaryRollout, snapshot: Snapshot, unreadable: set[str]) -> Verdict:
-    others = (snapshot.rollouts, snapshot.rollout_states)
+def _rollout(rollout: CanaryRollout, snapshot: Snapshot, unreadable: set[str], kept: Kept) -> Verdict:
+    others = (snapshot.rollouts, snapshot.rollout_states, kept)
     return _verdict(rollout, rollout_problem(rollout, snapshot.groups, unreadable, *others))
 
 

@@ -14,6 +14,9 @@ from turnout.decide.verdict import Finding, Reason, Verdict
 
 States = Mapping[str, State]
 """Name of a rollout → how it stands."""
+Kept = Mapping[str, tuple[str, Canary]]
+"""Name of a group → the rollout that has it and cannot be read, and what was published of that."""
+NOTHING_KEPT: Kept = {}
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -23,9 +26,10 @@ def rollout_problem(
     unreadable: Container[str],
     rollouts: Iterable[CanaryRollout],
     states: States,
+    kept: Kept = NOTHING_KEPT,
 ) -> Finding | None:
     """What is wrong with a rollout, or None. unreadable: groups that exist, of which routers are not told as they are;
-    rollouts: all of them.
+    rollouts: all of them; kept: `kept_canaries`.
     """
     spec = rollout.spec
     if spec.model_group in unreadable:
@@ -55,25 +59,34 @@ def rollout_problem(
             "spec.model",
             f"'{spec.model}' is the primary of ModelGroup '{spec.model_group}' already; name another of its models.",
         )
-    return _zone_problem(rollout) or _price_problem(rollout, group) or _rival_problem(rollout, rollouts, states)
+    if spec.model_group in kept:
+        return _taken(rollout, kept[spec.model_group][0])
+    rival = _rival_problem(rollout, rollouts, states) if _state(rollout, states).live else None
+    return _zone_problem(rollout) or _price_problem(rollout, group) or rival
+
+
+def kept_canaries(snapshot: Snapshot, last: Router) -> Kept:
+    """What stays of the canaries that were published last: those of rollouts that exist and cannot be read."""
+    invalid = [i.name for i in snapshot.invalid if i.kind == "CanaryRollout"]
+    runs = {state.run: name for name in invalid if (state := snapshot.rollout_states.get(name)) and state.weight}
+    canaries = [(group.name, group.canary) for group in last.groups if group.canary]
+    return {name: (runs[canary.rollout], canary) for name, canary in canaries if canary.rollout in runs}
 
 
 def with_canaries(
-    groups: Iterable[Group], rollouts: Sequence[CanaryRollout], states: States, last: Router
+    groups: Iterable[Group], rollouts: Sequence[CanaryRollout], states: States, kept: Kept
 ) -> tuple[Group, ...]:
-    """The groups with what rollouts under way want of them. last: what was published, of which that of a rollout stays
-    that exists and does not parse.
-    """
-    known = {rollout.metadata.name for rollout in rollouts}
-    unreadable = {state.run for name, state in states.items() if name not in known}
-    kept = {g.name: g.canary for g in last.groups if g.canary and g.canary.rollout in unreadable}
-    return tuple(_with_canary(group, rollouts, states, kept.get(group.name)) for group in groups)
+    """The groups with what rollouts under way want of them. kept: `kept_canaries`."""
+    return tuple(
+        _with_canary(group, rollouts, states, kept[group.name][1] if group.name in kept else None) for group in groups
+    )
 
 
 def advanced(
     snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None, *, now: datetime
 ) -> dict[str, State]:
-    """How every rollout stands next, by name: at most one decision each.
+    """How every rollout stands next, by name: at most one decision each. Who has a group goes on before those who might
+    take it.
 
     verdicts: of the same snapshot; running: what every ready router was just seen to run, None if that is not known or
     they differ; look: a new look at all routers, None if there was none; now: aware.
@@ -81,11 +94,11 @@ def advanced(
     problems = {(v.kind, v.name): v.problem for v in verdicts if v.problem}
     groups = {g.metadata.name: g for g in snapshot.groups if ("ModelGroup", g.metadata.name) not in problems}
     states = dict(snapshot.rollout_states)
-    for rollout in snapshot.rollouts:
+    for rollout in sorted(snapshot.rollouts, key=lambda r: _right(r, snapshot.rollout_states)):
         name, state = rollout.metadata.name, _state(rollout, states)
         seen = Seen(
             group=groups.get(rollout.spec.model_group),
-            problem=problems.get(("CanaryRollout", name)),
+            problem=problems.get(("CanaryRollout", name)) or _rival_problem(rollout, snapshot.rollouts, states),
             applied=_applied(rollout, state, running),
             look=look,
             primary=_primary(rollout, running),
@@ -119,7 +132,7 @@ def _with_canary(group: Group, rollouts: Iterable[CanaryRollout], states: States
         if rollout.spec.model_group == group.name and rollout.spec.model in names[1:]
     )
     kept = kept if kept and kept.model in names[1:] else None
-    canary = next(filter(None, wanted), kept)
+    canary = kept or next(filter(None, wanted), None)
     return group if canary == group.canary else group.model_copy(update={"canary": canary})
 
 
@@ -145,16 +158,20 @@ def _price_problem(rollout: CanaryRollout, group: ModelGroup) -> Finding | None:
 
 
 def _rival_problem(rollout: CanaryRollout, rollouts: Iterable[CanaryRollout], states: States) -> Finding | None:
-    """Of several that are not over, the one under way has the group, else the oldest."""
+    """Of several that are not over, the one under way has the group, else the oldest. One that is over must not come
+    back to it then.
+    """
     rivals = [r for r in rollouts if r.spec.model_group == rollout.spec.model_group and _state(r, states).live]
     first = min(rivals, key=lambda r: _right(r, states), default=rollout)
-    if first.metadata.name == rollout.metadata.name or not _state(rollout, states).live:
-        return None
+    return None if first.metadata.name == rollout.metadata.name else _taken(rollout, first.metadata.name)
+
+
+def _taken(rollout: CanaryRollout, owner: str) -> Finding:
     return Finding(
         Reason.GROUP_HAS_ROLLOUT,
         "spec.modelGroup",
-        f"CanaryRollout '{first.metadata.name}' has ModelGroup '{rollout.spec.model_group}' already; wait until it is"
-        " over and its model adopted, or delete it.",
+        f"CanaryRollout '{owner}' has ModelGroup '{rollout.spec.model_group}' already; wait until it is over and its"
+        " model adopted, or delete it.",
     )
 
 

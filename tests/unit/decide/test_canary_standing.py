@@ -95,7 +95,7 @@ def test_a_fall_of_what_was_never_kept_is_nothing_for_routers() -> None:
     """They were not told of the rise."""
     standing = started()
     assert moved(standing, abort=True) is Change.FALL
-    assert standing.is_published
+    assert standing.publishable["r"].weight == 0
     assert [d.action.value for d in standing.kept("r", standing.tellable["r"])] == ["Start", "Abort"]
 
 
@@ -107,6 +107,17 @@ def test_figures_alone_are_no_news_and_what_is_gone_stays_so() -> None:
     moved(standing, 2)
     assert standing.now == {}
     assert standing.kept("r", NEVER) == ()
+
+
+def test_a_rollout_that_is_over_is_news_to_those_that_wait_for_its_group() -> None:
+    """So it is decided again, though routers are told nothing."""
+    standing = Standing()
+    standing.meet("r", State())
+    moved(standing, paused=True)
+    standing.published(standing.publishable)
+    moved(standing, abort=True)
+    assert standing.publishable["r"].phase is RolloutPhase.ABORTED
+    assert not standing.is_published
 
 
 def test_a_new_operator_tells_a_fall_after_routers_were_told() -> None:

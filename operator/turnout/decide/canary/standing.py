@@ -64,7 +64,8 @@ class Standing:
     @property
     def publishable(self) -> States:
         """What routers may be told: nothing at all, and what is kept."""
-        return {n: s if _wanted(s) in {None, _wanted(self._kept[n])} else self._kept[n] for n, s in self.now.items()}
+        kept = self._kept
+        return {n: s if not s.weight or _wanted(s) == _wanted(kept[n]) else kept[n] for n, s in self.now.items()}
 
     @property
     def tellable(self) -> States:
@@ -75,11 +76,11 @@ class Standing:
 
     @property
     def is_published(self) -> bool:
-        """Whether routers were told all that they may be."""
+        """Whether routers, and verdicts, are by all that they may be."""
         return self.is_all(self._published)
 
     def is_all(self, states: States) -> bool:
-        """Whether these are all that routers may be told."""
+        """Whether a decision by these is one by all that routers may be told."""
         return all(_wanted(s) == _wanted(states.get(n, NEVER)) for n, s in self.publishable.items())
 
     def published(self, states: States) -> None:
@@ -107,4 +108,5 @@ def _told(state: State) -> object:
 
 
 def _wanted(state: State) -> object:
-    return (state.weight, state.tag) if state.weight else None
+    """What routers are told of it, or whether others wait for it."""
+    return (state.weight, state.tag) if state.weight else state.live
