@@ -23,7 +23,7 @@ from turnout.decide.canary.compact import from_line, to_line
 from turnout.decide.canary.gates import error_share, mean_ms, p95_ms, usd_per_1k_tokens
 from turnout.decide.canary.ledger import Arms, Broken, Ledger, Missing
 from turnout.decide.canary.sequences import Bounds, Share, share_bounds
-from turnout.decide.canary.state import BREACH, Hashes, State
+from turnout.decide.canary.state import Hashes, State
 from turnout.decide.canary.telling import gate_status, measure
 from turnout.decide.evidence import NO_EVIDENCE, OK, Arm, ArmCounts, Latencies
 from turnout.infra.conditions import Condition, fails, holds
@@ -76,7 +76,7 @@ def rollout_conditions(rollout: CanaryRollout, state: State) -> list[Condition]:
         found.append(holds(ConditionType.READY, reason, message))
     else:
         stalled = state.phase in {RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED}
-        stalled |= state.phase is RolloutPhase.HOLDING and reason == BREACH
+        stalled |= state.held_at_breach
         kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
         found += [fails(ConditionType.READY, reason, message), holds(kind, reason, message)]
     return [*found, *_oddities(rollout, state)] if state.measuring else found

@@ -261,6 +261,43 @@ def test_a_price_that_is_taken_away_holds_the_step_until_it_is_back() -> None:
     assert play.told[2] == 100
 
 
+def test_a_promote_that_is_set_after_a_breach_in_the_last_step_promotes() -> None:
+    """A person decides; one that was set before the breach decides nothing of it."""
+    play = Playground(onBreach="Hold", bake="1h")
+    play.begin(3)
+    play.serve(answers(100, 100))
+    play.look()
+    assert play.told == ("Holding", "Breach", 100)
+    assert "set promote or abort" in play.state.message
+    play.spec["promote"] = True
+    play.look()
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+    by_hand = Playground(onBreach="Hold", bake="1h")
+    by_hand.begin(2)
+    by_hand.spec["promote"] = True
+    by_hand.begin(3)
+    by_hand.serve(answers(100, 100))
+    for _ in range(3):
+        by_hand.look()
+        assert by_hand.told == ("Holding", "Breach", 100)
+    assert "take promote back" in by_hand.state.message
+    by_hand.spec["promote"] = False
+    by_hand.look()
+    assert by_hand.told == ("Progressing", "Resumed", 25)
+
+
+def test_gates_that_change_together_with_the_group_free_what_is_held() -> None:
+    """One commit may do both."""
+    play = Playground(onBreach="Hold")
+    play.begin()
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    play.spec["gates"] = {**ALL_GATES, "errorRate": {"maxIncrease": "0.9"}}
+    play.timeouts = {"request": "200s"}
+    play.look()
+    assert play.told == ("Progressing", "SpecChanged", 5)
+
+
 def test_pausing_aborting_and_promoting_are_undone_by_editing_them_back() -> None:
     """A pause goes on; what abort and promote left begins anew."""
     play = Playground(steps=[*STEPS[:2], {"weight": 100}], bake="1h")

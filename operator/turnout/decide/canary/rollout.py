@@ -148,13 +148,13 @@ def _changed(turn: Turn, state: State, before: Hashes) -> State | None:
         return None
     if before.entries != state.hashes.entries:
         return _measured_anew(turn, state)
-    if before.group != state.hashes.group:
-        message = "The group changed, but neither the canary nor the baseline: the step goes on."
-        return state.decided(Action.CONTINUE, "GroupChanged", message, now)
-    if before.spec != state.hashes.spec:
+    if before.spec != state.hashes.spec:  # before the group: who changed both wants what is held to be judged anew
         message = "Gates, onBreach or bake changed: the step goes on, and its evidence is judged by the new ones."
         going_on = state.told(RolloutPhase.PROGRESSING, "SpecChanged", message)
         return going_on.decided(Action.CONTINUE, "SpecChanged", message, now)
+    if before.group != state.hashes.group:
+        message = "The group changed, but neither the canary nor the baseline: the step goes on."
+        return state.decided(Action.CONTINUE, "GroupChanged", message, now)
     return None
 
 

@@ -88,10 +88,13 @@ def _breached(turn: Turn, state: State) -> State | None:
 
 def _promoted_by_hand(turn: Turn, state: State) -> State | None:
     """A person sends it to the last step, or takes that back."""
-    if turn.rollout.spec.promote and state.step < turn.last:
+    spec = turn.rollout.spec
+    if spec.promote and state.step < turn.last:
         leaving = replace(state, left=state.step or state.left or 1)
         return _rise(turn, leaving, turn.last, Action.PROMOTE, "Promote", "spec.promote is set")
-    if turn.rollout.spec.promote or state.step != turn.last or not 0 < state.left < turn.last:
+    if spec.promote and state.held_at_breach and not spec.paused and not state.failed_promoted:
+        return _promoted(turn, state, "Promote", "spec.promote is set, whatever was measured")
+    if spec.promote or state.step != turn.last or not 0 < state.left < turn.last:
         return None
     message = "spec.promote is not set any more: the step that was left begins anew."
     back = replace(state.at_step(state.left, turn.weight(state.left)), left=0)
@@ -100,12 +103,15 @@ def _promoted_by_hand(turn: Turn, state: State) -> State | None:
 
 def _held(turn: Turn, state: State) -> State | None:
     """With onBreach: Hold it stays at a breach, whatever is measured later, until a person decides."""
-    if state.phase is RolloutPhase.HOLDING and state.reason == BREACH:
-        return state
+    promote = turn.rollout.spec.promote
+    if state.held_at_breach:
+        return replace(state, failed_promoted=promote and state.failed_promoted)
     if not turn.breaches:
         return None
-    message = f"{turn.breaches} spec.onBreach is Hold: set promote or abort, or change the gates."
-    return turn.decided(state.told(RolloutPhase.HOLDING, BREACH, message), Action.HOLD, BREACH, turn.breaches)
+    ways = "take promote back, set abort," if promote else "set promote or abort,"
+    message = f"{turn.breaches} spec.onBreach is Hold: {ways} or change the gates."
+    held = replace(state, failed_promoted=promote).told(RolloutPhase.HOLDING, BREACH, message)
+    return turn.decided(held, Action.HOLD, BREACH, turn.breaches)
 
 
 def _mistaken(turn: Turn, state: State) -> State | None:
@@ -166,9 +172,7 @@ def _stepped(turn: Turn, state: State) -> State | None:
     if not last:
         why = f"Step {state.step} is over and no gate is breached"
         return _rise(turn, state, state.step + 1, Action.ADVANCE, "StepOver", why)
-    message = "The last step is over and no gate is breached. Name the canary first in the group to make it permanent."
-    after = replace(state, counted_at=None, left=0).told(RolloutPhase.PROMOTED, "Promoted", message)
-    return turn.decided(after, Action.PROMOTE, "Promoted", message)
+    return _promoted(turn, state, "Promoted", "The last step is over and no gate is breached")
 
 
 RULES: tuple[Callable[[Turn, State], State | None], ...] = (
@@ -199,6 +203,12 @@ def _rise(turn: Turn, state: State, step: int, action: Action, reason: str, why:
     risen = state.at_step(step, turn.weight(step), same_models=same_models)
     risen = replace(risen, hashes=turn.found, left=state.left if action is Action.PROMOTE else 0)
     return turn.decided(risen.told(RolloutPhase.PROGRESSING, "Applying", message), action, reason, message)
+
+
+def _promoted(turn: Turn, state: State, reason: str, why: str) -> State:
+    message = f"{why}. Name the canary first in the group to make it permanent."
+    after = replace(state, counted_at=None, left=0).told(RolloutPhase.PROMOTED, "Promoted", message)
+    return turn.decided(after, Action.PROMOTE, reason, message)
 
 
 def _waiting(turn: Turn, state: State, reason: str, message: str) -> State:

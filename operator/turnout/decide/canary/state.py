@@ -53,7 +53,8 @@ class State:
         run: id of this run; empty: it never ran. runs: how often it began.
         since: when every router ran the weight of this step; None: not yet.
         held: how much of the step's hold is over. counted_at: until when that was counted; None: it stands still.
-        failed: hash of the spec that was rolled back; failed_promoted: whether promote was set then.
+        failed: hash of the spec that was rolled back.
+        failed_promoted: whether promote was set at the breach, and still is.
         left: the step that promote or abort left; 0: none.
         applied: percent that every ready router runs, as last seen; None: not known.
         decisions: newest first.
@@ -86,6 +87,11 @@ class State:
     def adopted(self) -> bool:
         """Whether the group names the canary first, so that the rollout has no effect any more."""
         return self.phase is RolloutPhase.PROMOTED and self.reason == ADOPTED
+
+    @property
+    def held_at_breach(self) -> bool:
+        """Whether it waits for a person to decide."""
+        return self.phase is RolloutPhase.HOLDING and self.reason == BREACH
 
     @property
     def measuring(self) -> bool:
