@@ -8,6 +8,7 @@ from typing import Any
 from turnout.api import ConditionType, ModelGroup
 from turnout.api.quantities import format_decimal, format_time
 from turnout.decide.build import Decision
+from turnout.decide.canary.state import OVER
 from turnout.decide.ir import Group
 from turnout.decide.keys import KeyState
 from turnout.decide.usage import Ledger
@@ -113,14 +114,14 @@ def key_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json
 
 
 def rollout_status(verdict: Verdict, moment: Moment, old: Mapping[str, Any]) -> Json:
-    """Status of a CanaryRollout. One that is refused and never ran is as its verdict says, and one that does not parse
-    stays as it stood.
+    """Status of a CanaryRollout. One that is refused and does not run is as its verdict says, unless it is over; one
+    that does not parse stays as it stood.
     """
     found = [conditions.accepted(verdict), conditions.resolved(verdict)]
     rollout, state = moment.decision.rollouts.get(verdict.name, (None, None))
     if rollout is None or state is None:
         return {**old, **_common(verdict, [*found, *conditions.summary(verdict, found)], moment, old)}
-    refused = verdict.problem is not None and not state.step and not state.adopted
+    refused = verdict.problem is not None and not state.step and state.phase not in OVER
     found += conditions.summary(verdict, found) if refused else rollout_conditions(rollout, state)
     status = _common(verdict, found, moment, old)
     return {**status, **rollout_fields(rollout, state)}

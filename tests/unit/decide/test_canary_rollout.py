@@ -9,7 +9,8 @@ import pytest
 from harness.manifests import model
 from harness.rollouts import ALL_GATES, NOW, STEPS, Playground, answers, kept
 from turnout.api.canaryrollout_status import MOST_DECISIONS, GateVerdict
-from turnout.decide.canary.rollout import canary_of, look_at
+from turnout.decide.canary.rollout import advance, canary_of, look_at
+from turnout.decide.canary.state import Seen
 from turnout.decide.evidence import ArmCounts, Latencies
 
 GOOD = (answers(300), answers(300))
@@ -50,9 +51,57 @@ def test_a_good_canary_goes_from_step_to_step_until_the_group_names_it_first() -
     assert play.told == ("Promoted", "Adopted", 0)
     assert canary_of(play.rollout, play.state, baseline="gpt") is None
     assert look_at(play.state, now=play.now) is None
-    play.models.reverse()
-    play.look()
-    assert play.told == ("Promoted", "Adopted", 0), "what was adopted has no effect any more"
+
+
+def test_a_group_that_is_put_back_after_it_adopted_is_a_rollback_by_a_person() -> None:
+    """It is not tried again, and says so; named first again, it is adopted again."""
+    play = Playground()
+    play.begin(3)
+    over(play)
+    for _ in range(2):
+        play.models[:2] = play.models[1::-1]
+        play.look()
+        assert play.told == ("Promoted", "Adopted", 0)
+        play.models[:2] = play.models[1::-1]
+        play.look()
+        play.look()
+        assert play.told == ("RolledBack", "Reverted", 0)
+        assert "not tried again" in play.state.message
+
+
+def test_a_group_that_goes_on_to_another_model_leaves_an_adopted_rollout_behind() -> None:
+    """It has done its work, and does not say any more that the group names its canary first."""
+    play = Playground()
+    play.begin(3)
+    over(play)
+    old, gpt, spare = play.models
+    for models in ([spare, gpt, old], [spare, old]):
+        play.models = [gpt, old, spare]
+        play.look()
+        assert "names the canary first" in play.state.message
+        play.models = models
+        play.look()
+        assert play.told == ("Promoted", "Adopted", 0)
+        assert "the group went on since" in play.state.message
+
+
+def test_while_it_is_not_known_what_routers_run_a_step_stays_as_it_is() -> None:
+    """Any publish makes it so for a moment. The time counts for what it turns out to be."""
+    play = Playground()
+    play.begin()
+    play.look(60)
+    assert play.told == ("Holding", "TooFewRequests", 5)
+    for applied, counts in ((5, 20), (0, 0)):
+        play.applied = 5
+        play.look(5)
+        held = play.state.held
+        unknown = Seen(play.chain)
+        play.now += timedelta(seconds=10)
+        play.state = advance(play.rollout, play.state, unknown, now=play.now)
+        assert play.told == ("Holding", "TooFewRequests", 5)
+        play.applied = applied
+        play.look(10)
+        assert play.state.held - held == timedelta(seconds=counts)
 
 
 def unlike(**changes: Any) -> Callable[[Playground], None]:
@@ -221,6 +270,21 @@ def test_what_was_rolled_back_is_not_tried_again_until_it_changes() -> None:
     play.look()
     play.look()
     assert (play.state.step, play.state.weight, play.state.run != run) == (1, 5, True)
+
+
+def test_what_keeps_a_promote_waiting_is_told_only_while_it_is_set() -> None:
+    """Then the breach is what it was rolled back for."""
+    play = Playground()
+    play.begin()
+    play.serve(answers(100, 100), answers(2_000))
+    play.look()
+    why = play.state.message
+    play.spec |= {"promote": True, "freeze": [{"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}]}
+    play.look()
+    assert play.told == ("RolledBack", "Frozen", 0)
+    play.spec |= {"promote": False, "abort": True}
+    play.look()
+    assert (play.told, play.state.message) == (("RolledBack", "Breach", 0), why)
 
 
 def test_with_on_breach_hold_a_person_decides() -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness.manifests import group, key, model, snapshot
+from harness.manifests import group, key, model, rollout, snapshot
 from turnout.api import ModelGroupStatus, ScopedKeyStatus
+from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import Decision, decide
+from turnout.decide.canary.state import State
 from turnout.decide.verdict import Verdict
 from turnout.infra.observation import (
     GroupFigures,
@@ -20,7 +22,7 @@ from turnout.infra.observation import (
     Programmed,
     Refusal,
 )
-from turnout.infra.status import Moment, object_status, presses, same
+from turnout.infra.status import Moment, object_status, presses, rollout_status, same
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SNAPSHOT = snapshot(group("assistant", model("a", "http://a/v1"), model("b", "http://b/v1")), key("app", "assistant"))
@@ -251,3 +253,20 @@ def test_the_order_of_keyed_lists_is_no_difference() -> None:
     other = {**one, "conditions": one["conditions"][::-1], "models": one["models"][::-1]}
     assert same(one, other)
     assert not same(one, {**one, "version": "0"})
+
+
+@pytest.mark.parametrize("phase", [RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED])
+def test_what_is_over_stays_so_when_its_model_leaves_the_group(phase: RolloutPhase) -> None:
+    """Taking a bad model out is the usual thing to do then; nothing is waited for."""
+    one = rollout("r", modelGroup="assistant", model="bad", steps=[{"weight": 100}])
+    given = replace(
+        snapshot(group("assistant", model("good", "http://good/v1")), one),
+        rollout_states={"r": State(phase, "Breach", "It failed.", run="1", runs=1, failed="x")},
+    )
+    decision = decide(given, None, now=NOW)
+    [verdict] = [v for v in decision.verdicts if v.kind == "CanaryRollout"]
+    moment = Moment(decision, Programmed("v", 1, 1), {}, Observation(), "", NOW)
+    found = {c["type"]: (c["status"], c["reason"]) for c in rollout_status(verdict, moment, {})["conditions"]}
+    assert found["ResolvedRefs"] == ("False", "ModelNotFound")
+    assert (found["Ready"], found["Stalled"]) == (("False", "Breach"), ("True", "Breach"))
+    assert "Reconciling" not in found

@@ -19,8 +19,8 @@ from turnout.api import CanaryRollout
 from turnout.api.canaryrollout import Sticky
 from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.decide.canary.ledger import Ledger
-from turnout.decide.canary.rules import RULES, Turn, aborted
-from turnout.decide.canary.state import ADOPTED, NO_HASHES, OVER, Hashes, Seen, State, hashes_of
+from turnout.decide.canary.rules import RULES, Turn, aborted, rolled_back
+from turnout.decide.canary.state import ADOPTED, NO_HASHES, OVER, REVERTED, Hashes, Seen, State, hashes_of
 from turnout.decide.ir import Canary, digest
 from turnout.decide.verdict import Finding, Reason
 
@@ -47,8 +47,9 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     """
     now = now.replace(microsecond=0)
     state, problem = _taken_in(rollout, replace(state, applied=seen.applied), seen, now), seen.problem
-    if problem is not None and problem.reason is Reason.CANARY_IS_PRIMARY and state.step:
-        if state.adopted or seen.primary == rollout.spec.model:
+    ran = state.step > 0 or state.reason in {ADOPTED, REVERTED}
+    if ran and problem is not None and problem.reason is Reason.CANARY_IS_PRIMARY:
+        if seen.primary == rollout.spec.model:
             return _adopted(state, now)
         problem, seen = ADOPTING, replace(seen, group=None)
     if problem is not None and not _stands(state, problem):
@@ -59,6 +60,8 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
         return _anew(turn, state)
     # What is over keeps the entries that its evidence is of.
     state = replace(state, hashes=replace(found, entries=before.entries) if state.phase in OVER else found)
+    if state.adopted:
+        return _outlived(turn, state)
     if state.phase is RolloutPhase.PROMOTED:
         return aborted(turn, state) or state
     changed = _changed(turn, state, before)
@@ -96,11 +99,13 @@ def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -
     running = seen.applied == state.weight
     if state.since is None:
         return replace(state, since=now, counted_at=now) if running else state
+    counting = now if running else None
+    if seen.applied is None:  # as while something is published: that time counts for what it turns out to be
+        counting = state.counted_at
     held = state.held
     if running and state.counted_at is not None:
         held += max(now - state.counted_at, timedelta())  # a clock that went back takes nothing away
-    counts = running and not rollout.spec.paused
-    return replace(state, held=held, counted_at=now if counts else None)
+    return replace(state, held=held, counted_at=None if rollout.spec.paused else counting)
 
 
 def _stands(state: State, problem: Finding) -> bool:
@@ -119,6 +124,16 @@ def _adopted(state: State, now: datetime) -> State:
     message = "The group names the canary first; the rollout has no effect any more and may be deleted."
     after = replace(state, weight=0, counted_at=None, left=0).told(RolloutPhase.PROMOTED, ADOPTED, message)
     return after if state.adopted else after.decided(Action.PROMOTE, ADOPTED, message, now)
+
+
+def _outlived(turn: Turn, state: State) -> State:
+    """The group names another model first by now. Put back to what it was, it says that the rollout has failed."""
+    if turn.problem is not None and turn.problem.reason in KEEPING:
+        return state
+    if turn.problem is None and state.hashes.entries == turn.found.entries:
+        return rolled_back(turn, state, REVERTED, "The canary was adopted, but the group was put back to what it was.")
+    message = "The canary was adopted, and the group went on since; the rollout has no effect and may be deleted."
+    return state.told(RolloutPhase.PROMOTED, ADOPTED, message)
 
 
 def _anew(turn: Turn, state: State) -> State:

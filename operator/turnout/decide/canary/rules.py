@@ -22,6 +22,9 @@ FRESH = timedelta(seconds=30)
 """How old the last look may be when a step ends. A guess: a few looks."""
 
 
+NOT_AGAIN = "The same spec is not tried again until it changes."
+
+
 @dataclass(frozen=True)
 class Turn:
     """What a rule goes by: the rollout, what it and its group are now, what the evidence says, the time, and what is
@@ -61,9 +64,11 @@ def aborted(turn: Turn, state: State) -> State | None:
     """A person aborts."""
     if not turn.rollout.spec.abort or state.adopted:
         return None
-    if state.phase in {RolloutPhase.ABORTED, RolloutPhase.ROLLED_BACK}:
-        return state
+    if state.phase is RolloutPhase.ROLLED_BACK:
+        return None
     message = "spec.abort is set: the canary gets no first attempts. Without it, the step that was left begins anew."
+    if state.phase is RolloutPhase.ABORTED:
+        return state.told(RolloutPhase.ABORTED, "Abort", message)
     after = replace(state.fallen(), left=state.step).told(RolloutPhase.ABORTED, "Abort", message)
     return turn.decided(after, Action.ABORT, "Abort", message, left=state.step)
 
@@ -73,17 +78,23 @@ def _failed(turn: Turn, state: State) -> State | None:
     spec = turn.rollout.spec
     if state.phase is not RolloutPhase.ROLLED_BACK or (spec.promote and not spec.paused and not state.failed_promoted):
         return None
-    return replace(state, failed_promoted=spec.promote and state.failed_promoted)
+    why = next((d for d in state.decisions if d.action is Action.ROLLBACK), None)
+    told = state.told(state.phase, why.reason, f"{why.message} {NOT_AGAIN}") if why else state
+    return replace(told, failed_promoted=spec.promote and state.failed_promoted)
+
+
+def rolled_back(turn: Turn, state: State, reason: str, why: str) -> State:
+    """To weight 0, and not again of itself."""
+    after = replace(state.fallen(), failed=turn.found.spec, failed_promoted=turn.rollout.spec.promote)
+    after = after.told(RolloutPhase.ROLLED_BACK, reason, f"{why} {NOT_AGAIN}")
+    return turn.decided(after, Action.ROLLBACK, reason, why, left=state.step)
 
 
 def _breached(turn: Turn, state: State) -> State | None:
     """Back to weight 0; whether it is paused or frozen does not matter."""
     if not turn.breaches or turn.rollout.spec.on_breach is not OnBreach.ROLLBACK:
         return None
-    after = replace(state.fallen(), failed=state.hashes.spec, failed_promoted=turn.rollout.spec.promote)
-    told = f"{turn.breaches} The same spec is not tried again until it changes."
-    after = after.told(RolloutPhase.ROLLED_BACK, BREACH, told)
-    return turn.decided(after, Action.ROLLBACK, BREACH, turn.breaches, left=state.step)
+    return rolled_back(turn, state, BREACH, turn.breaches)
 
 
 def _promoted_by_hand(turn: Turn, state: State) -> State | None:
@@ -157,6 +168,8 @@ def _stepped(turn: Turn, state: State) -> State | None:
     """The step goes on, ends, or is kept from ending."""
     spec, last = turn.rollout.spec, state.step == turn.last
     hold = spec.hold_of(state.step)
+    if state.since is not None and state.applied is None:
+        return state  # a publish, perhaps for another reason
     if state.since is None or state.applied != state.weight:
         runs = "that is not known" if state.applied is None else f"{state.applied} %"
         message = f"Step {state.step} wants {state.weight} %; what every ready router runs: {runs}."

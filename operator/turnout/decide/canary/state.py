@@ -16,6 +16,7 @@ from turnout.decide.verdict import Finding
 
 BREACH = "Breach"
 ADOPTED = "Adopted"
+REVERTED = "Reverted"
 TOLD = 1_000
 """Characters of a message, at most."""
 OVER = frozenset({RolloutPhase.PROMOTED, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED})
