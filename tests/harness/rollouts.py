@@ -52,6 +52,7 @@ class Playground:
         routers: life → what it has counted, whether it is looked at or not.
         applied: percent that every router runs; None: as wanted.
         primary: the group's first model as every router runs it; None: as it is written.
+        canary: the model that the rollout names.
         silent, broken: lives that do not answer, or not so that it can be read.
         left: how it stood in the period before.
     """
@@ -64,6 +65,7 @@ class Playground:
         self.routers: dict[str, dict[tuple[str, str, Arm], ArmCounts]] = {"a": {}, "b": {}}
         self.applied: int | None = None
         self.primary: str | None = None
+        self.canary = "gpt"
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.group_is_broken = False
@@ -71,7 +73,7 @@ class Playground:
     @property
     def rollout(self) -> CanaryRollout:
         """As it is written now."""
-        return CanaryRollout.parse(rollout("to-gpt", modelGroup="assistant", model="gpt", **self.spec))
+        return CanaryRollout.parse(rollout("to-gpt", modelGroup="assistant", model=self.canary, **self.spec))
 
     @property
     def chain(self) -> ModelGroup:

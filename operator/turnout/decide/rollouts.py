@@ -31,38 +31,17 @@ def rollout_problem(
     """What is wrong with a rollout, or None. unreadable: groups that exist, of which routers are not told as they are;
     rollouts: all of them; kept: `kept_canaries`.
     """
-    spec = rollout.spec
-    if spec.model_group in unreadable:
-        return Finding(
-            Reason.MODEL_GROUP_INVALID,
-            "spec.modelGroup",
-            f"ModelGroup '{spec.model_group}' has a mistake that its own status tells; correct that first.",
-        )
-    group = next((g for g in groups if g.metadata.name == spec.model_group), None)
+    name = rollout.spec.model_group
+    group = next((g for g in groups if g.metadata.name == name), None)
     if group is None:
-        return Finding(
-            Reason.MODEL_GROUP_NOT_FOUND,
-            "spec.modelGroup",
-            f"ModelGroup '{spec.model_group}' does not exist in this namespace; create it or correct the name.",
-        )
-    models = [m.name for m in group.spec.models]
-    if spec.model not in models:
-        return Finding(
-            Reason.MODEL_NOT_FOUND,
-            "spec.model",
-            f"ModelGroup '{spec.model_group}' has no model '{spec.model}' (it has {', '.join(models)}); add it to the"
-            " chain or correct the name.",
-        )
-    if spec.model == models[0]:
-        return Finding(
-            Reason.CANARY_IS_PRIMARY,
-            "spec.model",
-            f"'{spec.model}' is the primary of ModelGroup '{spec.model_group}' already; name another of its models.",
-        )
-    if spec.model_group in kept:
-        return _taken(rollout, kept[spec.model_group][0])
+        return _broken(name) if name in unreadable else _absent(name)
+    if (wrong := _model_problem(rollout, group)) is not None:
+        return wrong
+    if name in kept:
+        return _taken(rollout, kept[name][0])
     rival = _rival_problem(rollout, rollouts, states) if _state(rollout, states).live else None
-    return _zone_problem(rollout) or _price_problem(rollout, group) or rival
+    own = _zone_problem(rollout) or _price_problem(rollout, group)
+    return own or rival or (_broken(name) if name in unreadable else None)
 
 
 def kept_canaries(snapshot: Snapshot, last: Router) -> Kept:
@@ -134,6 +113,34 @@ def _with_canary(group: Group, rollouts: Iterable[CanaryRollout], states: States
     kept = kept if kept and kept.model in names[1:] else None
     canary = kept or next(filter(None, wanted), None)
     return group if canary == group.canary else group.model_copy(update={"canary": canary})
+
+
+def _absent(group: str) -> Finding:
+    words = f"ModelGroup '{group}' does not exist in this namespace; create it or correct the name."
+    return Finding(Reason.MODEL_GROUP_NOT_FOUND, "spec.modelGroup", words)
+
+
+def _broken(group: str) -> Finding:
+    words = f"ModelGroup '{group}' has a mistake that its own status tells; correct that first."
+    return Finding(Reason.MODEL_GROUP_INVALID, "spec.modelGroup", words)
+
+
+def _model_problem(rollout: CanaryRollout, group: ModelGroup) -> Finding | None:
+    spec, models = rollout.spec, [m.name for m in group.spec.models]
+    if spec.model not in models:
+        return Finding(
+            Reason.MODEL_NOT_FOUND,
+            "spec.model",
+            f"ModelGroup '{spec.model_group}' has no model '{spec.model}' (it has {', '.join(models)}); add it to the"
+            " chain or correct the name.",
+        )
+    if spec.model == models[0]:
+        return Finding(
+            Reason.CANARY_IS_PRIMARY,
+            "spec.model",
+            f"'{spec.model}' is the primary of ModelGroup '{spec.model_group}' already; name another of its models.",
+        )
+    return None
 
 
 def _zone_problem(rollout: CanaryRollout) -> Finding | None:

@@ -61,8 +61,8 @@ def findings(
 def _all(verdict: Verdict, state: Snapshot) -> list[Finding]:
     """Everything wrong with one object: decide stops at a group's first model, people want all of them."""
     problem = verdict.problem
-    if problem is not None and problem.reason is Reason.INVALID:
-        return []
+    if problem is not None and problem.reason in {Reason.INVALID, Reason.MODEL_GROUP_INVALID}:
+        return []  # told where it is
     group = next((g for g in state.groups if g.metadata.name == verdict.name), None)
     if verdict.kind == "ModelGroup" and group is not None:
         lanes = [resolve_lane(m, state.secrets, path=f"spec.models[{i}]") for i, m in enumerate(group.spec.models)]

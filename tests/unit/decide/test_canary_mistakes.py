@@ -103,6 +103,16 @@ def test_a_changed_entry_is_measured_anew_with_a_mistake_in_a_freeze() -> None:
     assert play.decided[-1] == ("Restart", "GroupChanged")
 
 
+def test_a_rollout_that_names_the_primary_by_now_is_not_adopted() -> None:
+    """It is another rollout, and makes no sense."""
+    play = Playground()
+    play.begin(2)
+    play.canary = "old"
+    play.look()
+    play.look()
+    assert play.told == ("Pending", "CanaryIsPrimary", 0)
+
+
 def test_it_is_adopted_when_every_router_runs_the_group_that_names_it_first() -> None:
     """Until then the canary keeps its weight: routers may refuse the change, and go on with the old primary first."""
     play = Playground()

@@ -143,7 +143,7 @@ def test_a_group_that_does_not_compile_adopts_nothing() -> None:
     decision = decide(edited, router, now=NOW)
     assert {v.name: v.problem.reason for v in decision.verdicts if v.problem} == {
         "assistant": "SecretNotFound",
-        "r": "ModelGroupInvalid",
+        "r": "CanaryIsPrimary",
     }
     after = advanced(edited, decision.verdicts, router, None, now=NOW)
     assert (after["r"].phase, after["r"].weight) == (RolloutPhase.PROMOTED, 100)

@@ -101,3 +101,12 @@ def test_namespaces_do_not_mix() -> None:
     """A Secret of another namespace is none of this group's."""
     text = GOOD.replace("{name: s}", "{name: s, namespace: other}").replace("{name: g}", "{name: g, namespace: ai}")
     assert any("Secret 's' does not exist" in line for line in lines(text))
+
+
+def test_a_rollout_is_looked_at_though_its_group_has_a_mistake() -> None:
+    """Which is told where it is, once; or is none, with Secrets elsewhere."""
+    without = GOOD.replace("metadata: {name: s}", "metadata: {name: other}")
+    assert ["Secret 's' does not exist" in line for line in lines(without)] == [True, True]
+    assert lines(without, secrets_elsewhere=True) == []
+    wrong = without.replace("model: b,", "model: c,")
+    assert ["has no model 'c'" in line for line in lines(wrong, secrets_elsewhere=True)] == [True]

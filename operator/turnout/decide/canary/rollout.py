@@ -47,8 +47,7 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     """
     now = now.replace(microsecond=0)
     state, problem = _taken_in(rollout, replace(state, applied=seen.applied), seen, now), seen.problem
-    ran = state.step > 0 or state.reason in {ADOPTED, REVERTED}
-    if ran and problem is not None and problem.reason is Reason.CANARY_IS_PRIMARY:
+    if problem is not None and problem.reason is Reason.CANARY_IS_PRIMARY and _ran(rollout, state):
         if seen.primary == rollout.spec.model:
             return _adopted(state, now)
         problem, seen = ADOPTING, replace(seen, group=None)
@@ -106,6 +105,12 @@ def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -
     if running and state.counted_at is not None:
         held += max(now - state.counted_at, timedelta())  # a clock that went back takes nothing away
     return replace(state, held=held, counted_at=None if rollout.spec.paused else counting)
+
+
+def _ran(rollout: CanaryRollout, state: State) -> bool:
+    """Whether it was this rollout, and none of another model, that brought the canary so far."""
+    ran = state.step > 0 or state.reason in {ADOPTED, REVERTED}
+    return ran and state.hashes.steps == hashes_of(rollout, None).steps
 
 
 def _stands(state: State, problem: Finding) -> bool:
