@@ -22,13 +22,17 @@ async def make_traffic(url: str, router: Callable[[], Router]) -> None:
 
 async def _call(http: httpx.AsyncClient, url: str, router: Callable[[], Router]) -> None:
     while True:
-        calls = list(_calls(router()))
-        for group, token in calls:
-            body = {"model": group, "messages": MESSAGES, "max_tokens": 3}
-            with contextlib.suppress(httpx.HTTPError):
-                await http.post(f"{url}/chat/completions", json=body, headers={"authorization": f"Bearer {token}"})
-        if not calls:
+        answered = [await _answers(http, url, group, token) for group, token in list(_calls(router()))]
+        if not any(answered):  # nobody is to be called, or whoever is refuses at once
             await asyncio.sleep(PAUSE_S)
+
+
+async def _answers(http: httpx.AsyncClient, url: str, group: str, token: str) -> bool:
+    body = {"model": group, "messages": MESSAGES, "max_tokens": 3}
+    with contextlib.suppress(httpx.HTTPError):
+        answer = await http.post(f"{url}/chat/completions", json=body, headers={"authorization": f"Bearer {token}"})
+        return answer.is_success
+    return False
 
 
 def _calls(router: Router) -> Iterator[tuple[str, str]]:
