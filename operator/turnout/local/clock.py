@@ -4,9 +4,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Begins at the real time, and passes `speed` times as fast."""
+    """Begins at the real time, and passes `speed` times as fast.
+
+    Attributes:
+        fast: whether it is no real time.
+    """
 
     def __init__(self, speed: float = 1) -> None:
+        self.fast = speed > 1
         self._speed = speed
         self._began = datetime.now(UTC)
 

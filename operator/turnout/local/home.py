@@ -1,6 +1,6 @@
 """DIR/.turnout: what the operator would keep in the cluster, as files that only their owner can read.
 
-It holds:
+`turnout run --speed` has DIR/.turnout-speed in its place. It holds:
     keys/NAME.env           OPENAI_API_KEY=… and OPENAI_BASE_URL=…, for each ScopedKey that is alive
     secrets/NAME.yaml       the same as the Secret that the operator would write
     status/KINDS/NAME.yaml  each object with its status, as `kubectl get -o yaml` shows it
@@ -38,6 +38,8 @@ from turnout.local import files
 from turnout.module import filter_module
 
 FOLDER = ".turnout"
+FAST_FOLDER = ".turnout-speed"
+"""That of `turnout run --speed`: no real run may go on with what was made up."""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """Those in C: a thousand keys have a thousand statuses."""

@@ -46,7 +46,9 @@ class Rollouts:
         for name in self._standing.now.keys() - wanted:
             self._standing.forget(name)
         for name in sorted(wanted - self._standing.now.keys()):
-            self._standing.meet(name, restored(self._home.object(KIND, name).get("status") or {}))
+            # A run whose time passes faster ended in a future from which the next one cannot go on.
+            kept = {} if self._clock.fast else self._home.object(KIND, name).get("status") or {}
+            self._standing.meet(name, restored(kept))
 
     def advance(self, snapshot: Snapshot, decision: Decision, running: Router | None, look: Look | None) -> bool:
         """Decide; whether anything changed but figures."""

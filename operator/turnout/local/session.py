@@ -22,7 +22,7 @@ from turnout.local.edits import edits
 from turnout.local.engine import Engine, Settings
 from turnout.local.envoy import Envoy, base_url, ca_bundle, check_free, find
 from turnout.local.figures import GroupRow
-from turnout.local.home import FOLDER, Home
+from turnout.local.home import FAST_FOLDER, FOLDER, Home
 from turnout.local.manifests import Manifest, Manifests
 from turnout.local.traffic import make_traffic
 from turnout.local.watcher import LOOK_S, Watcher
@@ -83,7 +83,7 @@ class Session:
         refuse_mistakes(self._found, self._mine(self._found), self._namespace, options.folder)
         binary = options.envoy or find()
         check_free(options.listen)
-        self.home = Home(options.folder / FOLDER)
+        self.home = Home(options.folder / (FAST_FOLDER if options.speed > 1 else FOLDER))
         self.home.acquire()
         self._http = client()
         folder = self.home.path.resolve()
