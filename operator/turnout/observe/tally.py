@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from prometheus_client.samples import Sample
 
-from turnout.decide.evidence import BOUNDS_MS
+from turnout.decide.evidence import BOUNDS_MS, NO_EVIDENCE, OK
 
-NOT_FAILED = frozenset({"ok", "client_error", "too_long", "hung_up"})
+NOT_FAILED = NO_EVIDENCE | {OK}
 """Results of an attempt that say nothing against the model."""
 FAILURES = (
     *("rate_limited", "refused", "server_error", "timeout", "connection", "malformed"),
@@ -80,7 +80,7 @@ def _count_attempts(counts: Tally, labels: Mapping[str, str], value: float) -> N
     result = labels.get("result", "")
     if labels.get("attempt") == "first":
         counts[Field.FIRST_ATTEMPTS] += value
-    if result == "ok":
+    if result == OK:
         counts[Field.ANSWERS] += value
     if result not in NOT_FAILED:
         counts[_FAILURE.get(result, _FAILURE["other"])] += value

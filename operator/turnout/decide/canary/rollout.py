@@ -24,9 +24,6 @@ from turnout.decide.canary.state import ADOPTED, NO_HASHES, OVER, REVERTED, Hash
 from turnout.decide.ir import Canary, digest
 from turnout.decide.verdict import Finding, Reason
 
-LOOK = timedelta(seconds=5)
-"""Between two looks at routers in a step: one scrape of each. A guess."""
-
 KEEPING = frozenset(
     {Reason.MODEL_GROUP_INVALID, Reason.TIME_ZONE_UNKNOWN, Reason.PRICE_MISSING, Reason.CANARY_IS_PRIMARY}
 )
@@ -82,11 +79,6 @@ def canary_of(rollout: CanaryRollout, state: State, *, baseline: str) -> Canary 
         weight=state.weight * 100,
         sticky=sticky,
     )
-
-
-def look_at(state: State, *, now: datetime) -> datetime | None:
-    """When to look at routers and the clock again; None: only a change of the rollout or its group tells something."""
-    return None if state.phase in OVER else now + LOOK
 
 
 def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -> State:
