@@ -154,7 +154,8 @@ def look_at(key: ScopedKey, issued: Issued, *, now: datetime) -> datetime | None
     if issued.rotation or unproven(issued) or is_due(key, issued, now=now):
         times.append(now + LOOK)
     rules = overlap(key)
-    draining = (t.began + rules.min for t in issued.tokens if t.state is TokenState.DRAINING)
+    # A clock that went back, and may come forward again, must not make it wait for hours.
+    draining = (min(t.began, now) + rules.min for t in issued.tokens if t.state is TokenState.DRAINING)
     times += [max(end, now + LOOK_AT_DRAINING) for end in draining]
     return min(times, default=None)
 

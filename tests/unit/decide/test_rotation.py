@@ -406,6 +406,14 @@ def test_an_old_token_goes_when_nobody_uses_it(case: str) -> None:
         assert states(run(scoped, after, Facts(refused=frozenset({"old"})))) == {"new": "Active"}
 
 
+def test_an_old_token_is_looked_at_again_soon_though_the_clock_went_back() -> None:
+    """By an hour, say, and a minute later forward again."""
+    draining = Issued((token("old", TokenState.DRAINING, since=NOW), token("new", issued_at=NOW)), trigger="x")
+    scoped = spec(trigger="x", overlap={"min": "1m"})
+    assert look_at(scoped, draining, now=NOW) == NOW + MINUTE
+    assert look_at(scoped, draining, now=NOW - timedelta(hours=1)) == NOW - timedelta(hours=1) + MINUTE
+
+
 def test_a_lifetime_ends_what_drains_and_never_the_key() -> None:
     """A token whose lifetime is over is dropped; a key whose token could not be replaced in time still gets one."""
     scoped = spec(lifetime="10d")
