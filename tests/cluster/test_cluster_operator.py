@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 
 import openai
+import pytest
 
 from harness.cluster import Cluster, Object, find_condition
 from harness.world import ROUTER, Calls, World, ask, credential
+from turnout.settings import Settings
 
 SYSTEM = "turnout-system"
 WRITER = f"system:serviceaccount:{SYSTEM}:"
@@ -50,6 +52,7 @@ def test_routers_need_no_operator(here: World) -> None:
     here.cluster.wait_for(here.ready, "Ready again")
 
 
+@pytest.mark.timeout(300)
 def test_a_restarted_operator_writes_nothing_on_an_unchanged_cluster(here: World) -> None:
     """Killed and started again while nothing happens, it sends not one write; counted in the API server's audit log."""
     cluster = here.cluster
@@ -59,6 +62,7 @@ def test_a_restarted_operator_writes_nothing_on_an_unchanged_cluster(here: World
         time.sleep(8)
         return len(cluster.writes(WRITER)) == before
 
+    time.sleep(Settings().figures_s + 2 * Settings().scrape_s)  # then it has told what it counted, and who went
     cluster.wait_for(quiet, "the operator has nothing more to say about what tests did before", 120)
     stop_operator(cluster)
     before = len(cluster.writes(WRITER))
