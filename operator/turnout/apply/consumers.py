@@ -13,6 +13,7 @@ from turnout.errors import ClusterError, DeniedError
 from turnout.infra.consumer import consumer_secrets, copy_of
 from turnout.infra.kinds import NAMESPACE, SECRET
 from turnout.infra.labels import Json, is_ours, permission
+from turnout.lots import in_lots
 
 Find = Callable[[str, str], Json | None]
 
@@ -62,21 +63,16 @@ async def hand_out(
     ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
     ready.sort(key=_turn)
     wanted = [(s.name, desired) for s in ready for desired in consumer_secrets(namespace, s, uids[s.name])]
-    errors: list[ClusterError | None] = []
     elsewhere = Elsewhere(kube, namespace)
 
-    async def write(desired: Json) -> ClusterError | None:
+    async def write(one: tuple[str, Json]) -> ClusterError | None:
         try:
-            await _write(kube, applier, elsewhere, desired, find)
+            await _write(kube, applier, elsewhere, one[1], find)
         except ClusterError as error:
             return error
         return None
 
-    while len(errors) < len(wanted):
-        lot = wanted[len(errors) : len(errors) + AT_ONCE]
-        errors += await asyncio.gather(*(write(desired) for _, desired in lot))
-        if interrupted():
-            break
+    errors = await in_lots(write, wanted, AT_ONCE, interrupted)
     tried = zip(wanted, errors, strict=False)
     failed = [(key, desired["metadata"], error) for (key, desired), error in tried if error]
     unwritten = _joined((key, _words(namespace, meta, error)) for key, meta, error in failed)

@@ -46,8 +46,7 @@ def rotation_conditions(state: KeyState, blocked: str, uses: Uses, now: datetime
         words = f"A rotation is due and cannot begin; nothing was changed. {blocked}"
         found.append(holds(ConditionType.ROTATION_BLOCKED, "Obstacle", words))
     if failure := issued.failure:
-        emergency = failure.emergency
-        reason = "OldTokenRevoked" if emergency else "RolledBack"
+        reason = "OldTokenRevoked" if failure.emergency else "RolledBack"
         found.append(holds(ConditionType.ROTATION_FAILED, reason, failure.message))
     rules = overlap(state.key)
     late = [t for t in issued.tokens if t.state is TokenState.DRAINING and now - t.began >= rules.max]

@@ -8,6 +8,7 @@ import httpx
 
 from turnout.api.scopedkey import TokenState
 from turnout.decide.issued import Token
+from turnout.lots import in_lots
 
 PATH = "/auth/verify"
 AT_ONCE = 32
@@ -39,12 +40,7 @@ async def prove(
 
     wanted = sorted(tokens, key=lambda token: token.state is not TokenState.REVOKED)
     lot = max(AT_ONCE // max(len(routers), 1), 1)
-    told: list[set[int]] = []
-    while len(told) < len(wanted):
-        told += await asyncio.gather(*map(ask, wanted[len(told) : len(told) + lot]))
-        if interrupted():
-            break
-    answers = list(zip(wanted, told, strict=False))
+    answers = list(zip(wanted, await in_lots(ask, wanted, lot, interrupted), strict=False))
     return Proof(
         frozenset(token.id for token, statuses in answers if statuses == {200}),
         frozenset(token.id for token, statuses in answers if statuses == {401}),

@@ -67,7 +67,7 @@ class UseBook:
         if complete and self._since is None:
             self._since = since
         watched = (self._since, since) if complete and self._since is not None else None
-        return Uses(dict(self._last), {token: dict(seen) for token, seen in self._requests.items()}, watched)
+        return Uses(dict(self._last), dict(self._requests), watched)
 
     def _count(self, token: str, more: int, now: datetime) -> None:
         minute = now.replace(second=0, microsecond=0)

@@ -15,7 +15,7 @@ from turnout.decide.build import Decision
 from turnout.decide.facts import Facts, Uses
 from turnout.decide.issued import Issued, Step
 from turnout.decide.keys import KeyState
-from turnout.decide.rotation import consumers, due_at, in_motion, look_at, take_on, triggered, unproven
+from turnout.decide.rotation import consumers, in_motion, is_due, look_at, take_on, triggered, unproven
 from turnout.observe.proof import Proof, prove
 from turnout.observe.rotations import tell
 from turnout.watch.context import Context, now
@@ -95,8 +95,9 @@ def _concerned(state: KeyState, time: datetime) -> list[Names]:
 
     Each look is a request to the API server, and an old token may drain for a day.
     """
-    rotation, due = state.issued.rotation, due_at(state.key, state.issued)
-    begins = triggered(state.key, state.issued) or (rotation is None and due is not None and due <= time)
+    rotation = state.issued.rotation
+    # Triggered: it may begin in the very turn in which the one under way ends.
+    begins = triggered(state.key, state.issued) or is_due(state.key, state.issued, now=time)
     restarts = rotation is not None and rotation.step is Step.RESTARTING
     return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
 
