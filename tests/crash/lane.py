@@ -53,7 +53,8 @@ class Lane:
         tokens: those that there were until the disturbance.
     """
 
-    last_secret = COPY
+    secrets: tuple[str, ...] = (SECRET, COPY)
+    """Those of its key. They are written at one time, so that none is the last."""
 
     def __init__(self, api: ApiServer, nursery: Nursery, folder: Path, number: int) -> None:
         self.namespace = f"crash-{number}"
@@ -86,7 +87,8 @@ class Lane:
         await self.until(lambda: self.admin.find(f"secrets/{ROUTER}"), "files for routers")
         self.routers = [RouterPod(self.admin, self._folder, address) for address in self._addresses]
         await asyncio.gather(*(router.start() for router in self.routers))
-        await self.until(lambda: self.admin.find(f"secrets/{self.last_secret}"), "the key's Secrets")
+        for name in self.secrets:
+            await self.until(lambda name=name: self.admin.find(f"secrets/{name}"), f"the key's Secret '{name}'")
         for program in self.programs.values():
             await program.create()
         self._watcher = asyncio.create_task(self._watch())

@@ -68,7 +68,7 @@ class Rolled:
 class RolloutLane(Lane):
     """A namespace with a primary, a good canary and one that fails, and a program that calls without pause."""
 
-    last_secret = "app"
+    secrets = ("app",)
 
     def __init__(self, api: ApiServer, nursery: Nursery, folder: Path, number: int) -> None:
         super().__init__(api, nursery, folder, number)
