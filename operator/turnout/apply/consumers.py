@@ -10,13 +10,14 @@ from turnout.decide.build import Decision
 from turnout.decide.issued import Step
 from turnout.decide.keys import KeyState
 from turnout.errors import ClusterError, DeniedError
-from turnout.infra.consumer import consumer_secrets, copy_of
+from turnout.infra.consumer import TOKEN, consumer_secrets, copy_of
 from turnout.infra.kinds import NAMESPACE, SECRET
 from turnout.infra.labels import Json, is_ours, permission
 from turnout.lots import in_lots
 
 Find = Callable[[str, str], Json | None]
 
+NOT_OURS = "it exists and is not this key's; choose another name, or delete it"
 AT_ONCE = 8
 """Secrets written at one time; between two lots it is seen whether something is more urgent."""
 
@@ -26,22 +27,45 @@ WAITING = (Step.HANDING_OUT, Step.GOING_BACK, Step.RESTARTING)
 
 
 @dataclass(frozen=True)
+class Lack:
+    """A Secret of a key that could not be written.
+
+    Attributes:
+        why: for a person.
+        here: it is in the key's own namespace, where its workloads read it.
+        denied: that will not pass by itself.
+        outdated: it may hold an older token of the key.
+    """
+
+    why: str
+    here: bool
+    denied: bool
+    outdated: bool
+
+
+@dataclass(frozen=True)
 class HandOut:
     """How far it came.
 
     Attributes:
         done: nothing was left for later.
-        unwritten: keys with Secrets that could not be written, and why.
-        unwritten_here: those of them with one in the key's own namespace.
-        denied: those of them for which that will not pass by itself.
+        lacks: key → what could not be written of it, in the order of its Secrets; nobody without any.
         left: keys with Secrets that were not tried, because something was more urgent.
     """
 
     done: bool
-    unwritten: Mapping[str, str] = field(default_factory=dict)
-    unwritten_here: frozenset[str] = frozenset()
-    denied: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, tuple[Lack, ...]] = field(default_factory=dict)
     left: frozenset[str] = frozenset()
+
+    @property
+    def unwritten(self) -> Mapping[str, str]:
+        """Keys with Secrets that could not be written, and why."""
+        return {key: joined(lacks) for key, lacks in self.lacks.items()}
+
+
+def joined(lacks: Iterable[Lack]) -> str:
+    """Why, in one line; empty: nothing is lacking."""
+    return "; ".join(lack.why for lack in lacks)
 
 
 async def hand_out(
@@ -52,35 +76,32 @@ async def hand_out(
     find: Find,
     interrupted: Callable[[], bool],
 ) -> HandOut:
-    """Write the Secrets of each key that has a token and no conflict. One that cannot be written stops no other, be it
-    of the same key: that all have a new token or none is seen to by its rotation, which goes back; the old token must
-    get as far as it can, too, and so must the only one that an emergency leaves.
+    """Write the Secrets of each key that has a token. One that cannot be written, or is somebody else's, stops no
+    other, be it of the same key: that all have a new token or none is seen to by its rotation, which goes back; the old
+    token must get as far as it can, too, and so must the only one that an emergency leaves.
 
     uids: of the ScopedKeys, by name; find: a Secret as it is known now, by namespace and name.
     """
     namespace = decision.router.namespace
-    refused = {verdict.name for verdict in decision.verdicts if verdict.kind == "ScopedKey" and verdict.problem}
-    ready = [state for state in decision.keys if state.name in uids and state.name not in refused]
-    ready.sort(key=_turn)
-    wanted = [(s.name, desired) for s in ready for desired in consumer_secrets(namespace, s, uids[s.name])]
+    ready = sorted((state for state in decision.keys if state.name in uids), key=_turn)
+    wanted = [(s, desired) for s in ready for desired in consumer_secrets(namespace, s, uids[s.name])]
     elsewhere = Elsewhere(kube, namespace)
 
-    async def write(one: tuple[str, Json]) -> ClusterError | None:
+    async def write(one: tuple[KeyState, Json]) -> Lack | None:
+        state, desired = one
         try:
-            await _write(kube, applier, elsewhere, one[1], find)
+            await _write(kube, applier, elsewhere, state, desired, find)
         except ClusterError as error:
-            return error
+            return _lack(namespace, desired, error, find)
         return None
 
-    errors = await in_lots(write, wanted, AT_ONCE, interrupted)
-    tried = zip(wanted, errors, strict=False)
-    failed = [(key, desired["metadata"], error) for (key, desired), error in tried if error]
-    unwritten = _joined((key, _words(namespace, meta, error)) for key, meta, error in failed)
-    here = frozenset(key for key, meta, _ in failed if meta["namespace"] == namespace)
-    denials = ((key, meta, error) for key, meta, error in failed if isinstance(error, DeniedError))
-    denied = _joined((key, _words(namespace, meta, error)) for key, meta, error in denials)
-    left = frozenset(key for key, _ in wanted[len(errors) :])
-    return HandOut(not left, unwritten, here, denied, left)
+    found = await in_lots(write, wanted, AT_ONCE, interrupted)
+    lacks: dict[str, tuple[Lack, ...]] = {}
+    for (state, _), lack in zip(wanted, found, strict=False):
+        if lack:
+            lacks[state.name] = (*lacks.get(state.name, ()), lack)
+    left = frozenset(state.name for state, _ in wanted[len(found) :])
+    return HandOut(not left, lacks, left)
 
 
 class Elsewhere:
@@ -102,19 +123,21 @@ class Elsewhere:
             raise DeniedError(f"the namespace does not allow it: kubectl label namespace {namespace} {label}={value}")
 
 
-async def _write(kube: Kube, applier: Applier, elsewhere: Elsewhere, desired: Json, find: Find) -> None:
+async def _write(
+    kube: Kube, applier: Applier, elsewhere: Elsewhere, state: KeyState, desired: Json, find: Find
+) -> None:
     namespace, name = desired["metadata"]["namespace"], desired["metadata"]["name"]
     source = copy_of(desired)
     if source is not None:
         await elsewhere.check(namespace)
+    elif name in state.conflicts:
+        raise DeniedError(NOT_OURS)
     there = find(namespace, name)
     if there is None:
         # It may have been made a moment ago by somebody else; server-side apply would take it over.
         there = await kube.get(SECRET, namespace, name)
-    if there is not None and copy_of(there) != source:
-        raise DeniedError("it exists and is not this key's; choose another name, or delete it")
-    if there is not None and not is_ours(there):
-        return  # its event is on the way, and then the key has a conflict
+    if there is not None and (copy_of(there) != source or not is_ours(there)):
+        raise DeniedError(NOT_OURS)
     await applier.apply(desired)
 
 
@@ -124,14 +147,12 @@ def _turn(state: KeyState) -> int:
     return WAITING.index(step) if step in WAITING else len(WAITING)
 
 
-def _words(namespace: str, meta: Json, error: ClusterError) -> str:
-    where = f" in namespace '{meta['namespace']}'" if meta["namespace"] != namespace else ""
-    return f"Secret '{meta['name']}'{where} cannot be written: {error}"
-
-
-def _joined(reasons: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """By key, in the order of its Secrets: a status must not change with who fails first."""
-    found: dict[str, list[str]] = {}
-    for key, reason in reasons:
-        found.setdefault(key, []).append(reason)
-    return {key: "; ".join(words) for key, words in found.items()}
+def _lack(namespace: str, desired: Json, error: ClusterError, find: Find) -> Lack:
+    meta, denied = desired["metadata"], isinstance(error, DeniedError)
+    here = meta["namespace"] == namespace
+    where = "" if here else f" in namespace '{meta['namespace']}'"
+    there = find(meta["namespace"], meta["name"])
+    held = ((there or {}).get("data") or {}).get(TOKEN)
+    # One that nobody has heard of yet may be there all the same.
+    outdated = held not in (None, desired["data"][TOKEN]) or (there is None and not denied)
+    return Lack(f"Secret '{meta['name']}'{where} cannot be written: {error}", here, denied, outdated)

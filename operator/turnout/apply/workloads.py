@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from turnout.apply.kube import Kube
-from turnout.decide.facts import Rollout, RolloutState
+from turnout.decide.facts import Names, Rollout, RolloutState
 from turnout.decide.issued import Rotation, Step
 from turnout.errors import ClusterError, NotFoundError
 from turnout.infra.workloads import KINDS, restarted, rollout
-
-Names = tuple[str, str]
-"""Kind and name."""
 
 
 async def restart_and_look(

@@ -127,19 +127,22 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     keys: list[Key] = []
     states: list[KeyState] = []
     verdicts = []
-    owners: dict[str, str] = {}
     taken: set[str] = set()
     ledger = snapshot.ledger.at(now)
     groups = {g.metadata.name for g in snapshot.groups} | _unreadable_groups(snapshot)
     issued = {k.metadata.name: snapshot.issued.get(k.metadata.name, Issued()).of(k.metadata.uid) for k in snapshot.keys}
-    # Who has a token came first, and has its Secret: a newcomer of the same secretName must not take it away.
-    for key in sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name].tokens, k.metadata.name)):
+    # Who has a token came first: a newcomer of the same secretName must not take its Secret away.
+    in_turn = sorted(snapshot.keys, key=lambda k: (not issued[k.metadata.name].tokens, k.metadata.name))
+    owners = _secret_owners(in_turn, snapshot.secret_owners)
+    for key in in_turn:
         have = issued[key.metadata.name]
         # A keyring edited by hand may give two keys one token, which Envoy would refuse with everything else.
         own = have.with_tokens(t for t in have.tokens if t.token.get_secret_value() not in taken)
-        state = key_state(key, own, ledger.of(key.metadata.name), now=now)
+        mine = {name: owners[name] for name in own_secrets(key)}
+        conflicts = {n for n, owner in mine.items() if n in snapshot.foreign_secrets or owner != key.metadata.name}
+        usage = ledger.of(key.metadata.name)
+        state = key_state(key, own, usage, conflicts=frozenset(conflicts), now=now)
         taken |= {t.token.get_secret_value() for t in have.tokens}
-        mine = {name: owners.setdefault(name, key.metadata.name) for name in own_secrets(key)}
         problem = _secret_conflict(key, mine, snapshot.foreign_secrets)
         keys += router_keys(key, state)
         states.append(state)
@@ -148,6 +151,19 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
     names = {i.name for i in snapshot.invalid if i.kind == "ScopedKey"}
     keys += [k for k in last.keys if k.name in names]
     return sorted(keys, key=lambda k: (k.name, k.token_id)), states, verdicts
+
+
+def _secret_owners(keys: Sequence[ScopedKey], written: Mapping[str, str]) -> Mapping[str, str]:
+    """Whose each Secret is that keys want: who has it keeps it; else the first key that wants it.
+
+    written: for whom each was written, which may not want it any more, or may be gone.
+    """
+    wanted = {key.metadata.name: own_secrets(key) for key in keys}
+    owners = {name: key for name, key in written.items() if name in wanted.get(key, ())}
+    for key, names in wanted.items():
+        for name in names:
+            owners.setdefault(name, key)
+    return owners
 
 
 def _secret_conflict(key: ScopedKey, owners: Mapping[str, str], foreign: frozenset[str]) -> Finding | None:

@@ -13,11 +13,13 @@ def drained(key: ScopedKey, issued: Issued, facts: Facts, *, now: datetime) -> I
     """Draining tokens that may go are Revoked: routers are to refuse them.
 
     None while a Secret may still hold one, because it could not be written: a program that starts next reads it there,
-    however unused it is until then.
+    however unused it is until then. But who wants it revoked though it is used (`onStillUsed`) wants that, too.
     """
-    draining = (t for t in issued.tokens if t.state is TokenState.DRAINING)
+    draining = [t for t in issued.tokens if t.state is TokenState.DRAINING]
     rules = overlap(key)
-    gone = [t.id for t in draining if is_over(key, t, now) or (facts.handed_out and may_go(rules, t, facts.uses, now))]
+    gone = [t.id for t in draining if is_over(key, t, now) or _is_cut_off(rules, t, now)]
+    if facts.handed_out or facts.none_old:
+        gone += [t.id for t in draining if may_go(rules, t, facts.uses, now)]
     return issued.turned(TokenState.REVOKED, gone, now)
 
 
@@ -30,9 +32,13 @@ def may_go(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
     age, unused = now - token.began, uses.unused_for(token.id)
     if age >= rules.min and unused is not None and unused >= rules.min:
         return True
-    if age < rules.max:
-        return False
-    return rules.on_still_used is OnStillUsed.REVOKE or (unused is None and not still_used(rules, token, uses, now))
+    if _is_cut_off(rules, token, now):
+        return True
+    return age >= rules.max and unused is None and not still_used(rules, token, uses, now)
+
+
+def _is_cut_off(rules: Overlap, token: Token, now: datetime) -> bool:
+    return rules.on_still_used is OnStillUsed.REVOKE and now - token.began >= rules.max
 
 
 def still_used(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+Names = tuple[str, str]
+"""Kind and name of a workload."""
+
 
 class RolloutState(StrEnum):
     """How a workload stands."""
@@ -74,17 +77,20 @@ class Facts:
         accepted: ids of tokens that every ready router was just seen to accept.
         refused: ids of tokens that every ready router was just seen to refuse.
         handed_out: every Secret of the key holds its current token.
-        at_home: those in its own namespace do, which are what its workloads read.
+        at_home: those in its own namespace do, which are what its workloads read; in an emergency: or never will by
+            themselves.
+        none_old: no Secret holds an older token of it, though one may not hold the current.
         unwritten: why some Secret could not be written, for a person; empty: none failed.
         denied: the same, if it will not pass by itself.
-        rollouts: (kind, name) → each workload that was looked at.
+        rollouts: each workload that was looked at.
     """
 
     accepted: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     handed_out: bool = False
     at_home: bool = False
+    none_old: bool = False
     unwritten: str = ""
     denied: str = ""
-    rollouts: Mapping[tuple[str, str], Rollout] = field(default_factory=dict)
+    rollouts: Mapping[Names, Rollout] = field(default_factory=dict)
     uses: Uses = field(default_factory=Uses)

@@ -79,7 +79,7 @@ class Rotation:
     Attributes:
         token: id of the new one.
         since: when the step began.
-        emergency: the old token is dead already, so there is no way back.
+        emergency: the old token is dead already, dropped at once or at the end of its lifetime: there is no way back.
         restarts: workloads told to restart so far, in order.
         failure: why it goes back.
     """

@@ -29,6 +29,7 @@ class KeyState:
         mint: it needs a token now: its first, or one in place of those that an emergency kills.
         spent: its budget of this month is used up.
         copies: namespace and name of further Secrets; namespace None: the key's own.
+        conflicts: names of its Secrets in its own namespace that are somebody else's, so that it must not write them.
     """
 
     key: ScopedKey
@@ -41,10 +42,20 @@ class KeyState:
     mint: bool = False
     spent: bool = False
     copies: tuple[tuple[str | None, str], ...] = ()
+    conflicts: frozenset[str] = frozenset()
 
 
-def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: datetime) -> KeyState:
-    """Where a ScopedKey stands at now (aware UTC). issued: for this very object; usage: of this month."""
+def key_state(
+    key: ScopedKey,
+    issued: Issued,
+    usage: Usage = NO_USAGE,
+    *,
+    conflicts: frozenset[str] = frozenset(),
+    now: datetime,
+) -> KeyState:
+    """Where a ScopedKey stands at now (aware UTC). issued: for this very object; usage: of this month; conflicts: see
+    KeyState.
+    """
     token = issued.current
     expires_at = expiry(key, token or next(reversed(issued.known), None))
     mint = False
@@ -57,7 +68,7 @@ def key_state(key: ScopedKey, issued: Issued, usage: Usage = NO_USAGE, *, now: d
         phase = _living(issued, expires_at, now)
     name, secret = key.metadata.name, secret_name(key)
     copies = tuple((c.namespace, c.name) for c in key.spec.copies)
-    return KeyState(key, name, secret, phase, expires_at, token, issued, mint, is_spent(key, usage), copies)
+    return KeyState(key, name, secret, phase, expires_at, token, issued, mint, is_spent(key, usage), copies, conflicts)
 
 
 def own_secrets(key: ScopedKey) -> tuple[str, ...]:

@@ -7,20 +7,21 @@
 
 Over: the new token is Active and the old one Draining, or, after GoingBack, the other way round. Whatever drains is
 revoked as soon as nobody uses it (`decide.draining`). Both tokens are valid all the time, so it does not matter who has
-which. `advance` takes one step; the caller keeps what it returns before it acts on it. So a crash repeats an act at
-most, and every act says what shall be, not what to change.
+which; if the old one is not, because of an emergency or because its lifetime is over, there is no way back. `advance`
+takes one step; the caller keeps what it returns before it acts on it. So a crash repeats an act at most, and every act
+says what shall be, not what to change.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import Consumer, TokenState
 from turnout.api.scopedkey import Rotation as RotationRules
-from turnout.decide.draining import drained, forgotten, overlap
-from turnout.decide.facts import Facts, Rollout, RolloutState
+from turnout.decide.draining import drained, forgotten, is_over, overlap
+from turnout.decide.facts import Facts, Names, Rollout, RolloutState
 from turnout.decide.issued import Failure, Issued, Restart, Rotation, Step, Token
 
 JITTER = 0.1
@@ -126,6 +127,7 @@ def usable(issued: Issued, *, now: datetime) -> Issued:
 
 def advance(key: ScopedKey, issued: Issued, facts: Facts, *, now: datetime) -> Issued:
     """What follows from what was seen: at most one step of the rotation, and what becomes of older tokens."""
+    issued = _lived(key, issued, now)
     rotation = issued.rotation
     if is_dead(key, now):
         issued = _ended(issued, now)
@@ -165,6 +167,25 @@ def consumers(key: ScopedKey) -> tuple[Consumer, ...]:
     return key.spec.rotation.consumers if key.spec.rotation else ()
 
 
+def _lived(key: ScopedKey, issued: Issued, now: datetime) -> Issued:
+    """With what follows from lifetimes that are over: routers refuse those tokens, whatever state they are in."""
+    over = {t.id for t in issued.tokens if is_over(key, t, now)}
+    if not over:
+        return issued
+    rotation, active = issued.rotation, issued.active
+    if rotation is not None and rotation.token in over:
+        # Too late for it; the next begins with a token that lives.
+        issued = replace(issued, rotation=None) if rotation.step is Step.PROVING else _ended(issued, now)
+    elif rotation is not None and not rotation.emergency and active is not None and active.id in over:
+        # Nobody must be given the old token any more, and who has it must not wait for others.
+        ahead = replace(rotation, emergency=True)
+        if rotation.step is Step.GOING_BACK:
+            ahead = replace(ahead, step=Step.HANDING_OUT, since=now, restarts=(), failure="")
+        issued = replace(issued, rotation=ahead)
+    # Nobody ever had one that is still to be proven.
+    return issued.with_tokens(t for t in issued.tokens if t.id not in over or t.state is not TokenState.PENDING)
+
+
 def _proving(_: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
     if rotation.token not in facts.accepted:
         return issued
@@ -173,7 +194,7 @@ def _proving(_: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now
 
 def _handing_out(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
     # In an emergency the old token is dead: who can have the new one must not wait for others.
-    if facts.handed_out or (rotation.emergency and facts.at_home and facts.denied):
+    if facts.handed_out or (rotation.emergency and facts.at_home and facts.unwritten):
         restarting = _at(issued, rotation, Step.RESTARTING, now)
         return restarting if consumers(key) else _restarting(key, issued, rotation, facts, now)
     if rotation.emergency:
@@ -185,7 +206,10 @@ def _handing_out(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Fact
 
 def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
     told = {(r.kind, r.name): r for r in rotation.restarts}
-    failed = [facts.denied] if rotation.emergency and facts.denied else []
+    failed = [facts.unwritten] if rotation.emergency and facts.unwritten else []
+    if rotation.emergency and (untold := _untold(key, told.keys(), facts, now)):
+        # All at one time: what they have is dead already.
+        return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, *untold)))
     for consumer in consumers(key):
         name = (consumer.kind.value, consumer.name)
         rollout = facts.rollouts.get(name)
@@ -194,8 +218,8 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
         if rollout.state is RolloutState.MISSING:
             continue  # deleted meanwhile: nobody is left to restart
         if name not in told:
-            restart = Restart(*name, before=rollout.token, at=now)
-            return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, restart)))
+            first, *_ = _untold(key, told.keys(), facts, now)
+            return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, first)))
         late = now - told[name].at >= _within(key)
         if rollout.token == rotation.token and rollout.state is RolloutState.DONE:
             continue
@@ -206,6 +230,13 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
             return _back(issued, rotation, failed[0], now)
         return issued
     return _over(issued, rotation, now, Failure(now, "; ".join(failed), rotation.emergency) if failed else None)
+
+
+def _untold(key: ScopedKey, told: Container[Names], facts: Facts, now: datetime) -> list[Restart]:
+    """Workloads that are there and were not told yet, in order."""
+    names = [(c.kind.value, c.name) for c in consumers(key) if (c.kind.value, c.name) not in told]
+    seen = [(name, facts.rollouts[name]) for name in names if name in facts.rollouts]
+    return [Restart(*n, before=r.token, at=now) for n, r in seen if r.state is not RolloutState.MISSING]
 
 
 def _going_back(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:

@@ -31,6 +31,7 @@ class Snapshot:
         invalid: objects that could not be parsed; they keep what they last had.
         ledger: what keys have used.
         foreign_secrets: names of Secrets that exist and are not Turnout's own, which it must not overwrite.
+        secret_owners: names of Secrets that were written for a ScopedKey → its name.
     """
 
     namespace: str
@@ -43,3 +44,4 @@ class Snapshot:
     invalid: tuple[Invalid, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     foreign_secrets: frozenset[str] = frozenset()
+    secret_owners: Mapping[str, str] = field(default_factory=dict)

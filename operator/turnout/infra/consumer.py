@@ -9,6 +9,8 @@ from turnout.infra.labels import COPY_OF, RESERVED, Json, is_ours, service_url
 from turnout.infra.objects import secret
 
 OWNER = "ScopedKey"
+TOKEN = "OPENAI_API_KEY"
+"""Field of a Secret, and of an environment: the token, as OpenAI's clients read it."""
 
 
 def consumer_secrets(namespace: str, state: KeyState, uid: str) -> list[Json]:
@@ -20,7 +22,7 @@ def consumer_secrets(namespace: str, state: KeyState, uid: str) -> list[Json]:
     if state.token is None:
         return []
     token = state.token.token.get_secret_value().encode()
-    data = {"OPENAI_API_KEY": token, "OPENAI_BASE_URL": service_url(namespace).encode()}
+    data = {TOKEN: token, "OPENAI_BASE_URL": service_url(namespace).encode()}
     owner = {"apiVersion": API_VERSION, "kind": OWNER, "name": state.name, "uid": uid, "controller": True}
     found = []
     for where, name in ((namespace, state.secret_name), *state.copies):
@@ -47,7 +49,7 @@ def abandoned(secrets: Iterable[Json], *, wanted: frozenset[str], kept_keys: fro
         for obj in secrets
         if is_ours(obj)
         and obj["metadata"]["name"] not in wanted | RESERVED
-        and (owner := _owner(obj)) is not None
+        and (owner := owner_of(obj)) is not None
         and owner not in kept_keys
     ]
 
@@ -67,6 +69,7 @@ def abandoned_copies(
     ]
 
 
-def _owner(obj: Mapping[str, Any]) -> str | None:
+def owner_of(obj: Mapping[str, Any]) -> str | None:
+    """Name of the ScopedKey of the same namespace that a Secret belongs to; None: to none."""
     owners = obj["metadata"].get("ownerReferences") or ()
     return next((owner["name"] for owner in owners if owner["kind"] == OWNER), None)

@@ -31,6 +31,7 @@ from turnout.decide.keys import KeyState
 from turnout.decide.usage import Ledger
 from turnout.errors import BrokenStateError, UsageError
 from turnout.infra import ledger
+from turnout.infra.consumer import TOKEN
 from turnout.infra.kinds import RESOURCES
 from turnout.infra.labels import Json
 from turnout.infra.objects import secret
@@ -156,13 +157,14 @@ class Home:
         for key in keys:
             if key.token is None:
                 continue
-            values = {"OPENAI_API_KEY": key.token.token.get_secret_value(), "OPENAI_BASE_URL": url}
+            values = {TOKEN: key.token.token.get_secret_value(), "OPENAI_BASE_URL": url}
             text = "".join(f"{name}={value}\n" for name, value in values.items())
             document = secret(namespace, key.secret_name, {n: v.encode() for n, v in values.items()})
             files.write(self.path / "keys" / f"{key.name}.env", text.encode())
-            files.write(self.path / "secrets" / f"{key.secret_name}.yaml", _yaml(document))
             envs.add(f"{key.name}.env")
-            secrets.add(f"{key.secret_name}.yaml")
+            if key.secret_name not in key.conflicts:
+                files.write(self.path / "secrets" / f"{key.secret_name}.yaml", _yaml(document))
+                secrets.add(f"{key.secret_name}.yaml")
         files.prune(self.path / "keys", envs, ".env")
         files.prune(self.path / "secrets", secrets, ".yaml")
 

@@ -38,7 +38,8 @@ def _changes(before: Issued, after: Issued) -> Iterator[str]:
             yield f"token {token.id} is revoked"
     for token in before.tokens:
         if token.state is not TokenState.REVOKED and after.find(token.id) is None:
-            yield f"token {token.id} is dropped, as its key is gone"
+            gone = "its key is gone" if not after.tokens else "its lifetime is over and nobody has it"
+            yield f"token {token.id} is dropped, as {gone}"
     if after.revocation is not None and after.revocation != before.revocation:
         yield f"token {after.revocation.token} is refused by every router, after {after.revocation.took_ms} ms"
 

@@ -10,6 +10,7 @@ from turnout.apply import keyring
 from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.decide.usage import Ledger
+from turnout.infra.consumer import owner_of
 from turnout.infra.kinds import CANARY_ROLLOUT, MODEL_GROUP, SCOPED_KEY, SECRET, Kind
 from turnout.infra.labels import KEYRING, RESERVED, Json, is_ours
 from turnout.infra.objects import decoded
@@ -50,6 +51,7 @@ class Gatherer:
             invalid=(*bad_groups, *bad_keys, *bad_rollouts),
             ledger=ledger,
             foreign_secrets=frozenset(foreign) | RESERVED,
+            secret_owners={n: o for n, obj in secrets.items() if is_ours(obj) and (o := owner_of(obj)) is not None},
         )
 
     def _read(self, kind: Kind, model: type[Found]) -> tuple[tuple[Found, ...], tuple[Invalid, ...]]:

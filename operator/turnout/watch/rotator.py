@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from turnout.apply import keyring
-from turnout.apply.consumers import HandOut
-from turnout.apply.workloads import Names, restart_and_look
+from turnout.apply.consumers import HandOut, joined
+from turnout.apply.workloads import restart_and_look
 from turnout.decide.build import Decision
-from turnout.decide.facts import Facts, Uses
+from turnout.decide.facts import Facts, Names, Uses
 from turnout.decide.issued import Issued, Step
 from turnout.decide.keys import KeyState
 from turnout.decide.rotation import consumers, in_motion, is_due, look_at, take_on, triggered, unproven
@@ -81,13 +81,22 @@ async def _facts(
 ) -> Facts:
     rotation, namespace = state.issued.rotation, decision.router.namespace
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
-    denied = problem.message.rstrip(".") if problem else handed_out.denied.get(state.name, "")
-    left, unwritten = state.name in handed_out.left, handed_out.unwritten.get(state.name, "")
-    written = not (problem or left or unwritten)
-    at_home = not (problem or left or state.name in handed_out.unwritten_here)
+    left, lacks = state.name in handed_out.left, handed_out.lacks.get(state.name, ())
+    denied = problem.message.rstrip(".") if problem else joined(lack for lack in lacks if lack.denied)
+    emergency = rotation is not None and rotation.emergency
+    at_home = not (left or any(lack.here and not (emergency and lack.denied) for lack in lacks))
     told = rotation if at_home else None  # who restarts reads the Secret, which must be right by then
-    rollouts = await restart_and_look(context.kube, namespace, state.name, _concerned(state, time), told)
-    return Facts(proof.accepted, proof.refused, written, at_home, unwritten, denied, rollouts, uses)
+    return Facts(
+        accepted=proof.accepted,
+        refused=proof.refused,
+        handed_out=not (problem or left or lacks),
+        at_home=at_home,
+        none_old=not (left or any(lack.outdated for lack in lacks)),
+        unwritten=joined(lacks),
+        denied=denied,
+        rollouts=await restart_and_look(context.kube, namespace, state.name, _concerned(state, time), told),
+        uses=uses,
+    )
 
 
 def _concerned(state: KeyState, time: datetime) -> list[Names]:

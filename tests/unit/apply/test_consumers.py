@@ -1,12 +1,15 @@
 """Handing out tokens: to whom, and when not."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from harness.manifests import Manifest, key, snapshot
-from turnout.apply.consumers import AT_ONCE, HandOut, hand_out
+import pytest
+
+from harness.manifests import Manifest, key, snapshot, token
+from turnout.apply.consumers import AT_ONCE, HandOut, Lack, hand_out
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import decide
@@ -20,10 +23,15 @@ STEADY: Mapping[str, Step] = {}
 
 
 class Cluster:
-    """Secrets by name, as the API server has them; it knows some that the operator has not heard of yet."""
+    """Secrets by name, as the API server has them; it knows some that the operator has not heard of yet.
+
+    Attributes:
+        known: those that the operator has heard of.
+    """
 
     def __init__(self, **unheard_of: dict[str, Any]) -> None:
         self.unheard_of = unheard_of
+        self.known: dict[str, dict[str, Any]] = {}
         self.applied: list[str] = []
         self.denies: str | None = None
         self.result: HandOut | None = None
@@ -51,7 +59,9 @@ async def handed_out(
     decision = decide(replace(given, issued={**given.issued, **rotating}), None, now=NOW)
     uids = {k["metadata"]["name"]: "u" for k in keys}
     kube, applier = cast("Kube", cluster), cast("Applier", cluster)
-    cluster.result = await hand_out(kube, applier, decision, uids, lambda *_: None, lambda: interrupted)
+    cluster.result = await hand_out(
+        kube, applier, decision, uids, lambda _, n: cluster.known.get(n), lambda: interrupted
+    )
     return sorted(cluster.applied)
 
 
@@ -70,10 +80,16 @@ async def test_a_secret_made_a_moment_ago_by_somebody_else_is_not_taken_over() -
     cluster = Cluster(theirs={"metadata": {"name": "theirs"}}, ours={"metadata": {"name": "ours", "labels": OURS}})
     assert await handed_out(cluster, key("theirs"), key("ours")) == ["ours"]
 
+    assert cluster.result is not None
+    assert list(cluster.result.unwritten) == ["theirs"]
+
 
 async def test_two_keys_never_write_one_secret() -> None:
-    """The second has a conflict and is left out."""
-    assert await handed_out(Cluster(), key("a", secretName="s"), key("b", secretName="s")) == ["s"]
+    """The second has a conflict about that one; what else it has is written."""
+    cluster, copies = Cluster(), [{"name": "c"}]
+    assert await handed_out(cluster, key("a", secretName="s"), key("b", secretName="s", copies=copies)) == ["c", "s"]
+    assert cluster.result is not None
+    assert [(name, lack.denied) for name, (lack,) in cluster.result.lacks.items()] == [("b", True)]
 
 
 async def test_something_urgent_goes_first() -> None:
@@ -96,8 +112,8 @@ async def test_a_secret_that_cannot_be_written_stops_no_other() -> None:
     cluster = Cluster()
     cluster.denies = "b"
     assert await handed_out(cluster, key("a"), key("b"), key("c")) == ["a", "c"]
-    words = {"b": "Secret 'b' cannot be written: 422: field is immutable"}
-    assert cluster.result == HandOut(True, words, frozenset({"b"}), words)
+    why = "Secret 'b' cannot be written: 422: field is immutable"
+    assert cluster.result == HandOut(True, {"b": (Lack(why, here=True, denied=True, outdated=False),)})
 
 
 async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None:
@@ -107,18 +123,24 @@ async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None
     copies = [{"name": "a", "namespace": "closed"}, {"name": "b"}, {"name": "c", "namespace": "open"}]
     assert await handed_out(cluster, key("app", copies=copies)) == ["app", "c"]
     assert cluster.result is not None
-    told = cluster.result.denied["app"]
+    told = cluster.result.unwritten["app"]
     assert "Secret 'a' in namespace 'closed' cannot be written: the namespace does not allow it" in told
     assert told.endswith("; Secret 'b' cannot be written: 422: field is immutable")
-    assert cluster.result.unwritten_here == {"app"}
+    assert [lack.here for lack in cluster.result.lacks["app"]] == [False, True]
 
 
-async def test_whose_own_secrets_are_written_is_known_apart() -> None:
-    """Its workloads read those; a copy elsewhere that is denied must not keep them from the new token."""
+@pytest.mark.parametrize(
+    ("held", "outdated"), [(token("app"), False), ("sk-turnout-older", True), (None, False), ("unheard of", False)]
+)
+async def test_a_secret_that_cannot_be_written_may_hold_an_old_token(held: str | None, outdated: bool) -> None:
+    """Then that must not be revoked for being unused. One that is right already, or not there, keeps nothing alive."""
     cluster = Cluster()
-    await handed_out(cluster, key("app", copies=[{"name": "a", "namespace": "closed"}]))
+    if held != "unheard of":
+        data = {"OPENAI_API_KEY": base64.b64encode(held.encode()).decode()} if held else {}
+        cluster.known["copy"] = {"metadata": {"name": "copy"}, "data": data}
+    await handed_out(cluster, key("app", copies=[{"name": "copy", "namespace": "closed"}]))
     assert cluster.result is not None
-    assert (set(cluster.result.unwritten), cluster.result.unwritten_here) == ({"app"}, frozenset())
+    assert [lack.outdated for lack in cluster.result.lacks["app"]] == [outdated]
 
 
 async def test_a_copy_of_another_namespaces_key_is_not_taken_over() -> None:
@@ -128,4 +150,4 @@ async def test_a_copy_of_another_namespaces_key_is_not_taken_over() -> None:
     assert await handed_out(cluster, key("app", copies=[{"name": "shared"}])) == ["app"]
     assert await handed_out(cluster, key("other", secretName="shared")) == ["app"]
     assert cluster.result is not None
-    assert "Secret 'shared' cannot be written: it exists and is not this key's" in cluster.result.denied["other"]
+    assert "Secret 'shared' cannot be written: it exists and is not this key's" in cluster.result.unwritten["other"]

@@ -51,6 +51,21 @@ def test_a_newcomer_never_takes_a_secret_away() -> None:
     assert [k.name for k in decision.router.keys] == ["new-b"]
 
 
+@pytest.mark.parametrize(
+    ("beta", "told"),
+    [({}, ["alpha"]), ({"secretName": "other"}, []), (None, [])],
+)
+def test_of_two_keys_with_tokens_the_secret_stays_whose_it_is(beta: dict[str, str] | None, told: list[str]) -> None:
+    """Somebody edits a key that comes first by name: it must not take over what the other's programs read. Once that
+    one wants it no more, or is gone, it may.
+    """
+    edited = manifests.key("alpha", copies=[{"name": "beta"}])
+    given = manifests.snapshot(edited, *([manifests.key("beta", **beta)] if beta is not None else []))
+    decision = decide(replace(given, secret_owners={"alpha": "alpha", "beta": "beta"}), None, now=NOW)
+    assert [v.name for v in decision.verdicts if v.problem] == told
+    assert {k.name: k.conflicts for k in decision.keys}["alpha"] == ({"beta"} if told else frozenset())
+
+
 def test_a_key_whose_secret_is_refused_keeps_its_token_and_says_so() -> None:
     """A typing error in secretName does not kill a token that programs use."""
     given = replace(snapshot(KEYS / "in.yaml"), issued={"new-c": Issued((token("new-c"),))})

@@ -11,7 +11,7 @@ from harness.manifests import key
 from turnout.api import ScopedKey
 from turnout.api.scopedkey import TokenState
 from turnout.decide.facts import Facts, Rollout, RolloutState, Uses
-from turnout.decide.issued import Failure, Issued, Revocation, Rotation, Step, Token
+from turnout.decide.issued import Failure, Issued, Restart, Revocation, Rotation, Step, Token
 from turnout.decide.keys import key_state
 from turnout.decide.rotation import (
     MOST_TOKENS,
@@ -232,25 +232,32 @@ def test_in_an_emergency_a_workload_that_fails_keeps_no_other_from_the_new_token
     was, told = Rollout(RolloutState.DONE), Rollout(RolloutState.DONE, "new")
     failed = Rollout(RolloutState.FAILED, "new", "did not roll out")
     issued = emergency(WRITTEN, rollouts(was, was), rollouts(failed, was))
-    assert issued.rotation is not None
-    assert [r.name for r in issued.rotation.restarts] == ["app", "worker"]
     over = run(spec(trigger="leak", emergency=True, consumers=CONSUMERS), issued, rollouts(failed, told))
     assert (over.rotation, states(over)) == (None, {"old": "Revoked", "new": "Active"})
     assert over.failure == Failure(NOW, "Deployment 'app' did not roll out", emergency=True)
 
 
-def test_in_an_emergency_a_copy_that_is_denied_keeps_nobody_else_from_the_new_token() -> None:
+def test_in_an_emergency_workloads_are_restarted_at_one_time() -> None:
+    """What they have is dead, and one that rolls out slowly must not keep the others from the new token."""
+    was = Rollout(RolloutState.DONE)
+    issued = emergency(WRITTEN, rollouts(was, was))
+    assert issued.rotation is not None
+    assert [r.name for r in issued.rotation.restarts] == ["app", "worker"]
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_in_an_emergency_a_copy_that_fails_keeps_nobody_else_from_the_new_token(passes: bool) -> None:
     """Workloads read the Secrets of their own namespace. What failed is told at the end."""
-    denied = "Secret 'copy' in namespace 'b' cannot be written: it does not allow it"
-    partly = Facts(at_home=True, unwritten=denied, denied=denied)
-    assert emergency(Facts(unwritten=denied, denied=denied)).rotation == emergency(Facts()).rotation
+    why = "Secret 'copy' in namespace 'b' cannot be written: it does not allow it"
+    partly = Facts(at_home=True, unwritten=why, denied="" if passes else why)
+    assert emergency(replace(partly, at_home=False)).rotation == emergency(Facts()).rotation
     issued = emergency(partly)
     assert issued.rotation is not None
     assert issued.rotation.step is Step.RESTARTING
     told = Rollout(RolloutState.DONE, "new")
     looks = [replace(partly, rollouts={APP: told, WORKER: told})] * 3
     over = emergency(partly, *looks)
-    assert (over.rotation, over.failure and over.failure.message) == (None, denied)
+    assert (over.rotation, over.failure and over.failure.message) == (None, why)
 
 
 def test_a_token_that_a_secret_may_still_hold_is_not_revoked_for_being_unused() -> None:
@@ -266,6 +273,53 @@ def test_a_token_that_a_secret_may_still_hold_is_not_revoked_for_being_unused() 
     watched = Uses(watched=(BORN, later))
     assert states(run(scoped, over, replace(lost, uses=watched), now=later))["new"] == "Draining"
     assert states(run(scoped, over, Facts(handed_out=True, uses=watched), now=later))["new"] == "Revoked"
+    assert states(run(scoped, over, replace(lost, none_old=True, uses=watched), now=later))["new"] == "Revoked", (
+        "a copy that is gone, or was right when its namespace withdrew the permission, holds nothing old"
+    )
+
+
+def test_who_wants_an_old_token_revoked_though_it_is_used_wants_it_though_a_secret_holds_it() -> None:
+    """Else one copy that cannot be written would keep it alive for ever."""
+    scoped = spec(trigger="now", overlap={"min": "1m", "max": "10m", "onStillUsed": "Revoke"})
+    issued = Issued((token("old", TokenState.DRAINING, since=NOW), token("new")), trigger="now")
+    assert states(run(scoped, issued, Facts(), now=NOW + 9 * MINUTE))["old"] == "Draining"
+    assert states(run(scoped, issued, Facts(), now=NOW + 10 * MINUTE))["old"] == "Revoked"
+
+
+@pytest.mark.parametrize("step", [Step.HANDING_OUT, Step.RESTARTING, Step.GOING_BACK])
+def test_nothing_goes_back_to_a_token_whose_lifetime_is_over(step: Step) -> None:
+    """Every router refuses it; the new one lives, and who can have it gets it, as in an emergency."""
+    scoped = spec(trigger="now", lifetime="1d", consumers=CONSUMERS)
+    dead = token("old", issued_at=NOW - timedelta(days=1))
+    told = (Restart(*APP, before="old", at=NOW),) if step is not Step.HANDING_OUT else ()
+    rotation = Rotation("new", step, NOW, restarts=told, failure="Deployment 'app' failed")
+    issued = Issued((dead, token("new", TokenState.PENDING, NOW)), rotation, trigger="now")
+    failed, done = Rollout(RolloutState.FAILED, "new", "did not roll out"), Rollout(RolloutState.DONE, "new")
+    denied = Facts(at_home=True, unwritten="a copy is denied", denied="a copy is denied")
+    looks = [replace(denied, rollouts={APP: failed, WORKER: seen}) for seen in (Rollout(RolloutState.DONE), done, done)]
+    over = run(scoped, issued, denied, *looks)
+    assert (over.rotation, over.current and over.current.id) == (None, "new")
+    assert over.failure is not None
+    assert over.failure.message == "a copy is denied; Deployment 'app' did not roll out"
+
+
+def test_a_token_whose_lifetime_ends_before_every_router_takes_it_makes_room_for_another() -> None:
+    """No router will ever accept it. Nobody has it, so it is forgotten: a namespace may be without routers for long."""
+    scoped, later = spec(trigger="now", lifetime="1h"), NOW + timedelta(hours=1)
+    first = Issued((token("first", TokenState.PENDING, NOW),), trigger="now")
+    assert run(scoped, first, Facts(), now=later) == Issued(trigger="now")
+    proving = rotating(scoped)
+    after, why = take_on(scoped, proving, Facts(), lambda: token("next", TokenState.PENDING, later), now=later)
+    assert (states(after), why) == ({"old": "Active", "next": "Pending"}, "")
+    assert after.rotation == Rotation("next", Step.PROVING, later)
+
+
+def test_a_token_whose_lifetime_ends_before_everybody_has_it_is_replaced_at_once() -> None:
+    """Secrets that cannot be written for so long: what follows begins with a token that lives."""
+    scoped, later = spec(trigger="now", lifetime="1h"), NOW + timedelta(hours=1)
+    handing_out = run(scoped, rotating(scoped), ACCEPTED)
+    after, _ = take_on(scoped, handing_out, Facts(), lambda: token("next", TokenState.PENDING, later), now=later)
+    assert states(after) == {"old": "Revoked", "new": "Active", "next": "Pending"}
 
 
 @pytest.mark.parametrize("rules", [{"every": "1d"}, {"trigger": "now"}])

@@ -82,6 +82,16 @@ def test_secrets_are_material_but_for_our_own_files() -> None:
     assert snapshot.foreign_secrets == {"theirs", "turnout-router", "turnout-keyring", "turnout-state"}
 
 
+def test_whose_a_secret_is_stands_in_it() -> None:
+    """The key for which it was written, be it gone; nobody else's claim counts."""
+    owner = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ScopedKey", "name": "app", "uid": "u", "controller": True}
+    ours, theirs = secret("ours", "y", **OURS), secret("theirs", "x")
+    for obj in (ours, theirs):
+        obj["metadata"]["ownerReferences"] = [owner]
+    gatherer = gathered((SECRET, ours), (SECRET, theirs))
+    assert gatherer.snapshot(Ledger(), {}).secret_owners == {"ours": "app"}
+
+
 def test_an_object_is_parsed_once_per_generation() -> None:
     """A thousand keys are not read anew for every change of one."""
     gatherer = gathered((SCOPED_KEY, stored(key("app"))))

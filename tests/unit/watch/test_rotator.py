@@ -4,11 +4,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from pydantic import SecretStr
 
 from harness.manifests import key, snapshot, token
 from turnout.api.scopedkey import TokenState
-from turnout.apply.consumers import HandOut
+from turnout.apply.consumers import HandOut, Lack
 from turnout.decide.build import Decision, decide
 from turnout.decide.facts import Uses
 from turnout.decide.issued import Issued, Rotation, Step, Token
@@ -59,15 +60,27 @@ async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> Non
     }
 
 
-async def test_an_emergency_goes_on_without_a_copy_that_is_denied() -> None:
-    """The workloads read the Secrets of their own namespace; without an emergency the rotation goes back."""
+@pytest.mark.parametrize(
+    ("lack", "in_emergency", "otherwise"),
+    [
+        (Lack("why", here=False, denied=True, outdated=False), [Step.RESTARTING], [Step.GOING_BACK]),
+        (Lack("why", here=True, denied=True, outdated=False), [Step.RESTARTING], [Step.GOING_BACK]),
+        (Lack("why", here=False, denied=False, outdated=True), [Step.RESTARTING], []),
+        (Lack("why", here=True, denied=False, outdated=True), [], []),
+    ],
+)
+async def test_an_emergency_goes_on_without_secrets_that_nobody_can_write(
+    lack: Lack, in_emergency: list[Step], otherwise: list[Step]
+) -> None:
+    """Workloads read the Secrets of their own namespace, so it waits for one of those only, if that may pass; without
+    an emergency the rotation goes back, unless it may pass.
+    """
     found = issued("app", older=TokenState.REVOKED, step=Step.HANDING_OUT)
-    why = "Secret 'a' in namespace 'closed' cannot be written: it does not allow it"
-    lost = HandOut(True, {"app": why}, denied={"app": why})
-    for emergency, step in ((True, Step.RESTARTING), (False, Step.GOING_BACK)):
+    for emergency, steps in ((True, in_emergency), (False, otherwise)):
         rotation = replace(found.rotation, emergency=emergency) if found.rotation else None
-        result = await moved(decided("first", app=replace(found, rotation=rotation)), lost, Cluster())
-        assert [after.rotation and after.rotation.step for after in result.issued.values()] == [step]
+        decision = decided("first", app=replace(found, rotation=rotation))
+        result = await moved(decision, HandOut(True, {"app": (lack,)}), Cluster())
+        assert [after.rotation and after.rotation.step for after in result.issued.values()] == steps
 
 
 async def test_an_old_token_that_drains_is_no_reason_to_look_at_programs() -> None:
