@@ -1,5 +1,6 @@
 """Workloads that use a key → restarted for the token that they shall have, and looked at."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from turnout.apply.kube import Kube
@@ -12,24 +13,27 @@ from turnout.infra.workloads import KINDS, restarted, rollout
 async def restart_and_look(
     kube: Kube, namespace: str, key: str, consumers: Iterable[Names], rotation: Rotation | None
 ) -> dict[Names, Rollout]:
-    """Tell those workloads that a rotation has come to which token they are for; how each of them stands.
+    """Tell those workloads that a rotation has come to which token they are for; how each of them stands. All at one
+    time: each may take its webhooks' ten seconds, and a revoked key waits for the end of it.
 
     One that cannot be read or changed is under way, and an obstacle, in the API server's words.
     """
     wanted = _wanted(rotation)
-    found: dict[Names, Rollout] = {}
-    for names in dict.fromkeys([*consumers, *wanted]):
+
+    async def look(names: Names) -> Rollout:
         try:
             seen = await _look(kube, namespace, key, names)
             if names in wanted and seen.state is not RolloutState.MISSING and seen.token != wanted[names]:
                 await kube.merge(KINDS[names[0]], namespace, names[1], restarted(key, wanted[names]))
                 seen = await _look(kube, namespace, key, names)
         except NotFoundError:
-            seen = Rollout(RolloutState.MISSING)
+            return Rollout(RolloutState.MISSING)
         except ClusterError as error:
-            seen = Rollout(RolloutState.UNDER_WAY, message=f"cannot be restarted: {error}", obstacle=f"fails: {error}")
-        found[names] = seen
-    return found
+            return Rollout(RolloutState.UNDER_WAY, message=f"cannot be restarted: {error}", obstacle=f"fails: {error}")
+        return seen
+
+    concerned = list(dict.fromkeys([*consumers, *wanted]))
+    return dict(zip(concerned, await asyncio.gather(*map(look, concerned)), strict=True))
 
 
 def _wanted(rotation: Rotation | None) -> Mapping[Names, str]:

@@ -40,18 +40,23 @@ LOOK_AT_DRAINING = timedelta(seconds=5)
 """Between two looks at whether an old token is still used; routers are asked as often."""
 
 
-def due_at(key: ScopedKey, issued: Issued) -> datetime | None:
-    """When time asks for a rotation: `rotation.every`, or a lifetime's end coming near; None: never."""
-    active = issued.active
-    if active is None:
-        return None
+def span(key: ScopedKey) -> timedelta | None:
+    """From a token's issue until time asks for the next: `rotation.every`, or a lifetime's end coming near; None:
+    never.
+    """
     spans = [key.spec.lifetime * RENEW_AT] if key.spec.lifetime else []
     if key.spec.rotation and key.spec.rotation.every:
         spans.append(key.spec.rotation.every)
-    if not spans:
+    return min(spans, default=None)
+
+
+def due_at(key: ScopedKey, issued: Issued) -> datetime | None:
+    """When time asks for a rotation; None: never."""
+    active, every = issued.active, span(key)
+    if active is None or every is None:
         return None
-    due = active.issued_at + min(spans) * (1 - JITTER * _fraction(active.id))
-    return max(due, issued.failure.at + min(RETRY, *spans)) if issued.failure else due
+    due = active.issued_at + every * (1 - JITTER * _fraction(active.id))
+    return max(due, issued.failure.at + min(RETRY, every)) if issued.failure else due
 
 
 def triggered(key: ScopedKey, issued: Issued) -> bool:
@@ -108,11 +113,14 @@ def revoke(issued: Issued, *, now: datetime) -> Issued:
 
 
 def take_on(
-    key: ScopedKey, issued: Issued, facts: Facts, mint: Callable[[], Token], *, now: datetime
+    key: ScopedKey, issued: Issued, facts: Facts, mint: Callable[[], Token], *, now: datetime, room: bool = True
 ) -> tuple[Issued, str]:
-    """What is to be kept next; and why a rotation that is due cannot begin, for a person. mint: a new Pending token."""
+    """What is to be kept next; and why a rotation that is due cannot begin, for a person.
+
+    mint: a new Pending token; room: else none begins yet (decide.herd).
+    """
     after = advance(key, issued, facts, now=now)
-    if not is_due(key, after, now=now):
+    if not (room and is_due(key, after, now=now)):
         return after, ""
     if why := obstacles(key, after, facts):
         return after, why
@@ -240,11 +248,13 @@ def _untold(key: ScopedKey, told: Container[Names], facts: Facts, now: datetime)
 
 
 def _going_back(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
-    back = all(_is_back(r, facts.rollouts.get((r.kind, r.name))) for r in rotation.restarts)
+    late = [f"{r.kind} '{r.name}'" for r in rotation.restarts if not _is_back(r, facts.rollouts.get((r.kind, r.name)))]
     # Late: the new token drains, and not as long as a Secret may hold it; so who still has it is not cut off.
-    if not (back and facts.handed_out) and now - rotation.since < _within(key):
+    if (late or not facts.handed_out) and now - rotation.since < _within(key):
         return issued
-    rest = "" if facts.handed_out else f"; and it could not all be taken back: {facts.unwritten or 'no time was left'}"
+    lacks = [] if facts.handed_out else [facts.unwritten or "no time was left for the Secrets"]
+    lacks += [f"{name} is not back" for name in late]
+    rest = f"; and it could not all be taken back: {'; '.join(lacks)}" if lacks else ""
     return _gone_back(issued, rotation, f"{rotation.failure}{rest}", now)
 
 

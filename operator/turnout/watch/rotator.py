@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from turnout.apply import keyring
 from turnout.apply.consumers import HandOut, joined
 from turnout.apply.workloads import restart_and_look
 from turnout.decide.build import Decision
 from turnout.decide.facts import Facts, Names, Uses
+from turnout.decide.herd import Herd
 from turnout.decide.issued import Issued, Step
 from turnout.decide.keys import KeyState
 from turnout.decide.rotation import consumers, in_motion, is_due, look_at, take_on, triggered, unproven
@@ -44,30 +46,45 @@ async def move(
     handed_out: HandOut,
     uses: Uses,
     routers: Sequence[str],
+    blocked: Container[str],
     interrupted: Callable[[], bool],
 ) -> Moved:
     """Look at every key in motion, act for it, and take it one step on.
 
-    routers: base URLs of all that are ready; interrupted: whether something is more urgent than to ask them more.
+    routers: base URLs of all that are ready; blocked: keys whose rotation could not begin when it was tried last;
+    interrupted: whether something is more urgent than to ask routers more.
     """
     time = now()
+    herd = Herd(((state.key, state.issued) for state in decision.keys), now=time)
     moving = [state for state in decision.keys if in_motion(state.key, state.issued, now=time)]
     asked = [token for state in moving for token in unproven(state.issued)]
     proof = await prove(context.http, routers, asked, interrupted)
-    seen = await asyncio.gather(*(_facts(context, decision, state, proof, handed_out, uses, time) for state in moving))
+    begins = {state.name: _begins(state, herd, blocked, time) for state in moving}
+    seen = await asyncio.gather(
+        *(_facts(context, decision, s, proof, handed_out, uses, begins=begins[s.name]) for s in moving)
+    )
     issued: dict[str, Issued] = {}
-    blocked: dict[str, str] = {}
+    obstacles: dict[str, str] = {}
     for state, facts in zip(moving, seen, strict=True):
-        owner = state.key.metadata.uid
-        after, why = take_on(state.key, state.issued, facts, lambda: keyring.mint(owner, now=time), now=time)  # noqa: B023
+        mint = partial(keyring.mint, state.key.metadata.uid, now=time)
+        after, why = take_on(state.key, state.issued, facts, mint, now=time, room=begins[state.name])
         if why:
-            blocked[state.name] = why
+            obstacles[state.name] = why
         if after != state.issued:
             issued[state.name] = after
             tell(state, after, f"namespace {decision.router.namespace}: ")
             if after.revocation is not None and after.revocation != state.issued.revocation:
                 context.metrics.revocation.observe(after.revocation.took_ms / 1000)
-    return Moved(issued, blocked)
+    return Moved(issued, obstacles)
+
+
+def _begins(state: KeyState, herd: Herd, blocked: Container[str], time: datetime) -> bool:
+    """Whether a rotation is due and may begin now, if nothing speaks against it."""
+    if not is_due(state.key, state.issued, now=time):
+        # Triggered: it may begin in the very turn in which the one under way ends.
+        return triggered(state.key, state.issued)
+    # One that cannot begin must not take the place of others, again and again.
+    return state.name in blocked or herd.takes(state.key, state.issued)
 
 
 async def _facts(
@@ -77,7 +94,8 @@ async def _facts(
     proof: Proof,
     handed_out: HandOut,
     uses: Uses,
-    time: datetime,
+    *,
+    begins: bool,
 ) -> Facts:
     rotation, namespace = state.issued.rotation, decision.router.namespace
     problem = next((v.problem for v in decision.verdicts if v.kind == "ScopedKey" and v.name == state.name), None)
@@ -94,19 +112,17 @@ async def _facts(
         none_old=not (left or any(lack.outdated for lack in lacks)),
         unwritten=joined(lacks),
         denied=denied,
-        rollouts=await restart_and_look(context.kube, namespace, state.name, _concerned(state, time), told),
+        rollouts=await restart_and_look(context.kube, namespace, state.name, _concerned(state, begins=begins), told),
         uses=uses,
     )
 
 
-def _concerned(state: KeyState, time: datetime) -> list[Names]:
+def _concerned(state: KeyState, *, begins: bool) -> list[Names]:
     """Workloads to be looked at: those that a rotation restarts, or will when it begins, which an obstacle forbids.
 
     Each look is a request to the API server, and an old token may drain for a day.
     """
     rotation = state.issued.rotation
-    # Triggered: it may begin in the very turn in which the one under way ends.
-    begins = triggered(state.key, state.issued) or is_due(state.key, state.issued, now=time)
     restarts = rotation is not None and rotation.step is Step.RESTARTING
     return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
 

@@ -48,7 +48,7 @@ class Store:
         # Users' objects always count: we only write their status, and meanwhile they may change the rest.
         ours = kind not in RESOURCES and self._in_flight[kind, namespace, name]
         if not ours and (known is None or _essence(kind, known) != _essence(kind, obj)):
-            self._changed(kind, namespace, urgent=kind == SCOPED_KEY and bool(obj.get("spec", {}).get("revoked")))
+            self._changed(kind, namespace, urgent=kind == SCOPED_KEY and _kills(obj))
             self._copy_changed(kind, known or obj)
 
     def drop(self, kind: Kind, obj: Mapping[str, Any]) -> None:
@@ -133,6 +133,13 @@ class Store:
 
 def _version(obj: Mapping[str, Any]) -> int:
     return int(obj["metadata"]["resourceVersion"])
+
+
+def _kills(key: Mapping[str, Any]) -> bool:
+    """Whether a ScopedKey may say that tokens must die at once, however busy the namespace is."""
+    spec = key.get("spec", {})
+    emergency = (spec.get("rotation") or {}).get("emergency")
+    return bool(spec.get("revoked") or emergency) or "deletionTimestamp" in key["metadata"]
 
 
 def _essence(kind: Kind, obj: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ routers, looking at them, writing statuses) never holds up the next configuratio
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from turnout.apply import keyring
@@ -22,22 +23,24 @@ from turnout.decide.quarantine import Quarantine
 from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
-from turnout.errors import DeniedError, ScrapeError, TurnoutError
+from turnout.errors import ClusterError, DeniedError, ScrapeError, TurnoutError
 from turnout.infra.kinds import BY_NAME, POD, SCOPED_KEY
 from turnout.infra.labels import KEYRING, STATE, Json
-from turnout.infra.objects import decoded, files_secret, router_objects, secret
+from turnout.infra.objects import decoded, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, ready_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.rotations import tell_all
 from turnout.observe.scrape import base_url, openai_url, read_config
+from turnout.watch import routers
 from turnout.watch.books import Books
-from turnout.watch.context import Context, now, pod_bootstrap
+from turnout.watch.context import Context, now
 from turnout.watch.gather import Gatherer
 from turnout.watch.pruner import Pruner
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.rollouts import Rollouts
 from turnout.watch.rotator import move, next_look
+from turnout.watch.routers import Written
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD as PLACE
@@ -79,6 +82,7 @@ class Worker:
         self._fell_at: float | None = None
         self._loaded = False
         self._compiled: Compiled | None = None
+        self._blocked: Mapping[str, str] = {}
         self._failures = 0
         self._since = 0.0
         self._finished = 0.0
@@ -121,22 +125,25 @@ class Worker:
             try:
                 await self._run_once()
             except TurnoutError as error:
-                level = logging.INFO if TERMINATING in str(error) else logging.WARNING
-                log.log(level, "namespace %s: %s", self.namespace, error)
                 self._failed(error)
             except Exception as error:
                 log.exception("namespace %s: a bug", self.namespace)
                 self._failed(error)
-            else:
-                self._failures = 0
             finally:  # one that failed, too: restarting the operator would not help against what a cluster denies
                 self._context.health.done(self.namespace)
         self._context.health.forget(self.namespace)
 
-    def _failed(self, error: Exception) -> None:
+    def _noted(self, error: Exception) -> float:
+        """Count a failure; after how many seconds to try again."""
+        if isinstance(error, TurnoutError):
+            level = logging.INFO if TERMINATING in str(error) else logging.WARNING
+            log.log(level, "namespace %s: %s", self.namespace, error)
         self._context.metrics.errors.labels(self.namespace).inc()
-        self.waker.wake_in(min(RETRY_S * 2**self._failures, RETRY_AT_MOST_S))
         self._failures = min(self._failures + 1, 10)
+        return min(RETRY_S * 2.0 ** (self._failures - 1), RETRY_AT_MOST_S)
+
+    def _failed(self, error: Exception) -> None:
+        self.waker.wake_in(self._noted(error))
         # A single failure is often over before anybody could read of it; a refusal is not.
         if self._compiled and (isinstance(error, DeniedError) or self._failures > 1):
             why = str(error) if isinstance(error, TurnoutError) else "a bug; see the operator's log"
@@ -147,17 +154,21 @@ class Worker:
         with self._context.metrics.reconcile.time():
             self._compiled = compiled = await self._compile()
             decision, version = compiled.decision, compiled.files.version
+            written = Written(files=False)
             if decision.wants_router:
                 written = await self._publish(compiled)
             else:
-                written = False
                 await self._pruner.prune_router(keys=bool(decision.keys))
                 self._previous = self._running = None
             self.rollouts.standing.published(self._states)
         progress = Programmed(version, 0, 0)
         if decision.wants_router:
-            progress = await self._settle(compiled, written=written)
-        await self._finish(decision, progress)
+            progress = await self._settle(compiled, written=written.files)
+        error = written.error
+        if progress.done:  # kept for the day on which it is the last good one
+            state = secret(self.namespace, STATE, {STATE_FILE: dump(decision.router)})
+            error = await routers.tried(self._applier.apply(state)) or error
+        await self._finish(decision, progress, error)
 
     async def _compile(self) -> Compiled:
         """Decide; issue and drop tokens until nothing is left to. They are kept before anything is done with them."""
@@ -178,33 +189,29 @@ class Worker:
                 if self.rollouts.standing.is_all(self._states):
                     return compiled
                 continue
-            issued = keyring.changed(snapshot.issued, decision, now=now())
-            await keyring.save(self._context.kube, live, self.namespace, issued)
+            waited = timedelta(seconds=asyncio.get_running_loop().time() - self._since)  # it is over for the dead, too
+            issued = keyring.changed(snapshot.issued, decision, now=now() - waited)
+            try:
+                await keyring.save(self._context.kube, live, self.namespace, issued)
+            except ClusterError:
+                if decision.wants_router and (decision.revoke or decision.drop):
+                    # Who is revoked or gone must be refused, be it that this cannot be kept.
+                    await self._settle(compiled, written=(await self._publish(compiled)).files)
+                raise
             tell_all(snapshot.issued, issued, f"namespace {self.namespace}: ")
 
     async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:
         return await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
 
-    async def _publish(self, compiled: Compiled) -> bool:
-        """Bring objects and configuration to the API server; whether the configuration is a new one."""
-        context = self._context
-        *others, deployment = router_objects(
-            self.namespace,
-            context.settings.router,
-            bootstrap=pod_bootstrap(self.namespace, context.settings),
-            wasm=context.wasm,
-            own_namespace=context.settings.own_namespace,
-        )
-        files = files_secret(self.namespace, compiled.files.data)
+    async def _publish(self, compiled: Compiled) -> Written:
+        """Bring configuration and objects to the API server."""
         await self._publisher.begin(compiled.files.version)
         if self._running != compiled.decision.router:
             self._running = None
-        written, *_ = await asyncio.gather(self._applier.apply(files), *map(self._applier.apply, others))
-        await self._applier.apply_deployment(deployment, replicas=context.settings.router.replicas)
-        return written
+        return await routers.write(self._context, self.namespace, self._applier, compiled.files.data)
 
     async def _settle(self, compiled: Compiled, *, written: bool) -> Programmed:
-        """Wait for the routers; what they all run is kept for the day on which it is the last good one."""
+        """Wait for the routers."""
         router = compiled.decision.router
         progress = await self._publisher.settle(
             compiled.files.version,
@@ -219,8 +226,6 @@ class Worker:
         self._note_fall()
         if progress.done or not progress.routers:  # without a router nothing speaks against it
             self._previous = router
-        if progress.done:
-            await self._applier.apply(secret(self.namespace, STATE, {STATE_FILE: dump(router)}))
         if written and progress.done:
             took = asyncio.get_running_loop().time() - self._since
             self._context.metrics.publish.observe(took)
@@ -234,8 +239,11 @@ class Worker:
             self._context.metrics.fall.observe(took)
             log.info("namespace %s: no router draws for the canary, %.2f s after the decision", self.namespace, took)
 
-    async def _finish(self, decision: Decision, progress: Programmed) -> None:
-        """Hand out, tidy up, report, and set the alarm for the next time that something happens by itself."""
+    async def _finish(self, decision: Decision, progress: Programmed, error: ClusterError | None) -> None:
+        """Hand out, tidy up, report, and set the alarm for the next time that something happens by itself.
+
+        error: why an object beside the configuration could not be written; what routers run is not touched by it.
+        """
         since = asyncio.get_running_loop().time() - self._finished
         if not progress.done and self.waker.pending and since < UNFINISHED_AT_MOST_S:
             return  # interrupted: the run that follows knows more
@@ -252,8 +260,11 @@ class Worker:
         self._advance_rollouts()
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._pruner.prune_consumers(decision, frozenset(handed_out.unwritten))
-        self.reporter.report(Outcome(decision, progress, self._quarantine.reasons, handed_out.unwritten, blocked))
-        waits = [context.settings.resync_s, *(next_look(decision, blocked, now()) if progress.done else ())]
+        told = replace(progress, failure=str(error)) if error else progress
+        self.reporter.report(Outcome(decision, told, self._quarantine.reasons, handed_out.unwritten, blocked))
+        self._failures = self._failures if error else 0
+        waits = [self._noted(error)] if error else []
+        waits += [context.settings.resync_s, *(next_look(decision, blocked, now()) if progress.done else ())]
         if handed_out.unwritten or (decision.wants_router and not progress.done):
             waits.append(SETTLE_RETRY_S)
         waits += [
@@ -265,9 +276,10 @@ class Worker:
 
     async def _rotate(self, decision: Decision, handed_out: HandOut) -> Mapping[str, str]:
         """Take keys in motion one step on, and keep it before anything is done with it; whose rotation cannot begin."""
-        routers = [openai_url(pod) for pod in self._pods()]
+        urls = [openai_url(pod) for pod in self._pods()]
         uses = self.reporter.seen.uses
-        moved = await move(self._context, decision, handed_out, uses, routers, self._interrupted)
+        moved = await move(self._context, decision, handed_out, uses, urls, self._blocked, self._interrupted)
+        self._blocked = moved.blocked
         if moved.issued:
             live = self._secret(KEYRING)
             # As it is now: what was dropped meanwhile must not come back.

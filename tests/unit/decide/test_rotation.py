@@ -156,6 +156,8 @@ def test_a_way_back_that_leads_nowhere_ends_and_leaves_both_tokens() -> None:
     back = run(scoped, issued, rollouts(Rollout(RolloutState.FAILED, "new", "failed"), told))
     over = run(scoped, back, rollouts(stuck), now=NOW + 2 * MINUTE)
     assert (over.rotation, states(over)) == (None, {"old": "Active", "new": "Draining"})
+    assert over.failure is not None
+    assert over.failure.message.endswith("; and it could not all be taken back: Deployment 'app' is not back")
 
 
 def test_a_secret_that_cannot_be_written_takes_everything_back() -> None:

@@ -1,6 +1,7 @@
 """Keys in motion: what is looked at for them, and how far they get."""
 
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from turnout.api.scopedkey import TokenState
 from turnout.apply.consumers import HandOut, Lack
 from turnout.decide.build import Decision, decide
 from turnout.decide.facts import Uses
+from turnout.decide.herd import AT_LEAST
 from turnout.decide.issued import Issued, Rotation, Step, Token
 from turnout.watch.context import Context, now
 from turnout.watch.rotator import BLOCKED_S, Moved, move, next_look
@@ -45,10 +47,12 @@ def decided(trigger: str, **found: Issued) -> Decision:
     return decide(replace(snapshot(*keys), issued=found), None, now=NOW)
 
 
-async def moved(decision: Decision, handed_out: HandOut, cluster: Cluster) -> Moved:
+async def moved(
+    decision: Decision, handed_out: HandOut, cluster: Cluster, blocked: frozenset[str] = frozenset()
+) -> Moved:
     """One step of all of them; no router is there to be asked."""
     context = cast("Context", SimpleNamespace(kube=cluster, http=None))
-    return await move(context, decision, handed_out, Uses(), [], lambda: False)
+    return await move(context, decision, handed_out, Uses(), [], blocked, lambda: False)
 
 
 async def test_who_has_its_secrets_goes_on_while_others_wait_for_theirs() -> None:
@@ -97,6 +101,22 @@ async def test_programs_are_looked_at_before_a_rotation_begins() -> None:
     assert cluster.asked == ["one", "two"]
     assert result.issued == {}
     assert result.blocked == {"app": "Deployment 'one' does not exist. StatefulSet 'two' does not exist."}
+
+
+async def test_who_cannot_begin_keeps_no_other_from_it() -> None:
+    """Of keys that are overdue together some begin at once; those whose programs are missing are no part of them."""
+    cluster = Cluster()
+    before = NOW - timedelta(days=90)
+    rules = {"every": "30d", "consumers": PROGRAMS}
+    names = [f"k{n:02}" for n in range(3 * AT_LEAST)]
+    found = {n: Issued((Token(n, SecretStr(token(n)), before),)) for n in names}
+    given = replace(snapshot(*(key(n, rotation=rules) for n in names)), issued=found)
+    decision = decide(given, None, now=NOW)
+    first = await moved(decision, HandOut(True), cluster)
+    assert set(first.blocked) == set(names[:AT_LEAST])
+    assert len(cluster.asked) == 2 * AT_LEAST, "programs of those that wait are not looked at"
+    second = await moved(decision, HandOut(True), cluster, frozenset(first.blocked))
+    assert set(second.blocked) == set(names[: 2 * AT_LEAST])
 
 
 def test_a_rotation_that_cannot_begin_is_tried_again_without_haste() -> None:

@@ -73,14 +73,19 @@ def test_a_status_wakes_nobody() -> None:
     assert len(woken) == 2
 
 
-def test_a_revoked_and_a_deleted_key_are_urgent() -> None:
+def test_a_key_whose_tokens_must_die_is_urgent() -> None:
     """They must be refused within two seconds, however busy the namespace is."""
     woken = Woken()
     store = Store(woken)
     store.put(SCOPED_KEY, obj("k", 1))
     store.put(SCOPED_KEY, {**obj("k", 2, generation=2), "spec": {"revoked": True}})
-    store.drop(SCOPED_KEY, obj("k", 3))
-    assert woken == [("ai", False), ("ai", True), ("ai", True)]
+    store.put(SCOPED_KEY, {**obj("k", 3, generation=3), "spec": {"rotation": {"trigger": "x"}}})
+    store.put(SCOPED_KEY, {**obj("k", 4, generation=4), "spec": {"rotation": {"trigger": "y", "emergency": True}}})
+    held = obj("k", 5, generation=4)
+    held["metadata"]["deletionTimestamp"] = "2026-11-01T00:00:00Z"
+    store.put(SCOPED_KEY, held)
+    store.drop(SCOPED_KEY, obj("k", 6))
+    assert [urgent for _, urgent in woken] == [False, True, False, True, True, True]
 
 
 def test_a_secret_of_a_namespace_without_us_wakes_nobody() -> None:
