@@ -42,7 +42,9 @@ class Publisher:
     """Brings the routers of one namespace to a version."""
 
     def __init__(self, kube: Kube, read: Read, pods: Callable[[], tuple[RouterPod, ...]]) -> None:
-        """read: what a router runs, raising ScrapeError; pods: those that take traffic now."""
+        """read: what a router runs, raising ScrapeError; pods: those that are there to stay, ready or not. Who is not
+        ready is waited for by nobody, but it may still serve connections that it has, and is told.
+        """
         self._kube = kube
         self._read = read
         self._pods = pods
@@ -62,7 +64,7 @@ class Publisher:
         """
         if version == self._version:
             return
-        if any(pod.life not in self._asked for pod in self._pods()):
+        if any(pod.life not in self._asked for pod in self._ready()):
             await self._states()
         self._version, self._before = version, dict(self._counts)
 
@@ -110,8 +112,11 @@ class Publisher:
                 return pod
         return None
 
+    def _ready(self) -> tuple[RouterPod, ...]:
+        return tuple(pod for pod in self._pods() if pod.ready)
+
     async def _states(self) -> dict[RouterPod, ConfigState | None]:
-        pods = self._pods()
+        pods = self._ready()
         states = dict(zip(pods, await asyncio.gather(*map(self._state, pods)), strict=True))
         self._counts = {pod.life: state.rejected for pod, state in states.items() if state}
         self._asked = {pod.life for pod in pods}

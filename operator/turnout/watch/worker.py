@@ -28,7 +28,7 @@ from turnout.infra.kinds import BY_NAME, POD, SCOPED_KEY
 from turnout.infra.labels import KEYRING, STATE, Json
 from turnout.infra.objects import decoded, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
-from turnout.infra.pods import RouterPod, ready_pods
+from turnout.infra.pods import RouterPod, live_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.rotations import tell_all
 from turnout.observe.scrape import base_url, openai_url, read_config
@@ -276,7 +276,7 @@ class Worker:
 
     async def _rotate(self, decision: Decision, handed_out: HandOut) -> Mapping[str, str]:
         """Take keys in motion one step on, and keep it before anything is done with it; whose rotation cannot begin."""
-        urls = [openai_url(pod) for pod in self._pods()]
+        urls = [openai_url(pod) for pod in self._pods() if pod.ready]
         uses = self.reporter.seen.uses
         moved = await move(self._context, decision, handed_out, uses, urls, self._blocked, self._interrupted)
         self._blocked = moved.blocked
@@ -307,7 +307,8 @@ class Worker:
         return self._context.store.secret(self.namespace, name)
 
     def _pods(self) -> tuple[RouterPod, ...]:
-        return ready_pods(self._context.store.objects(self.namespace, POD).values())
+        found = live_pods(self._context.store.objects(self.namespace, POD).values(), now=now())
+        return tuple(pod for pod in found if not pod.leaving)
 
     async def _read_config(self, pod: RouterPod) -> ConfigState:
         try:

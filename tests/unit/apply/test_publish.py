@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -72,6 +73,15 @@ async def test_one_poke_is_enough_where_the_kubelet_is_quick() -> None:
     world = World(a=1, b=1)
     progress = await world.settle()
     assert progress.done
+    assert [len(pokes) for pokes in world.pokes.values()] == [1, 1]
+
+
+async def test_a_pod_that_is_not_ready_is_told_and_not_waited_for() -> None:
+    """It may still serve connections that it has, with a key that was revoked just now."""
+    world = World(a=1, b=2)
+    world.pods = (PODS[0], replace(PODS[1], ready=False))
+    progress = await world.settle()
+    assert (progress.done, progress.routers) == (True, 1)
     assert [len(pokes) for pokes in world.pokes.values()] == [1, 1]
 
 
