@@ -129,18 +129,20 @@ class Rotation(Part):
     """When a new token replaces the old one, and how."""
 
     every: Annotated[timedelta, Within("10m", "3650d")] | None = None
-    """A new token this often, 10m to 3650d, such as 30d. Default: never by time."""
+    """A new token this often, 10m to 3650d, such as 30d. Keys that are overdue together begin some a minute, not all at
+    once. Default: never by time."""
     trigger: Annotated[str, Field(strict=True, max_length=253)] | None = None
     """Any change of this text rotates now, for example a date. At most 253 characters. Default: none."""
     emergency: Flag = False
-    """true: a rotation by trigger revokes the old token at once, before programs have the new one. For a token that has
-    leaked."""
+    """true: a rotation by trigger revokes the old token at once, before programs have the new one, and consumers are
+    restarted all at one time. For a token that has leaked."""
     overlap: Overlap = Overlap()
     """How long the old token lives after the new one is in use."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=32), Unique(("kind", "name"))] = ()
     """Workloads that are restarted one by one, and waited for, to take the new token. At most 32. Default: none."""
     rollout_timeout: Annotated[timedelta, Within("10s", "24h")] = timedelta(minutes=10)
-    """How long one workload may take to restart, 10s to 24h; then the rotation goes back to the old token."""
+    """How long one workload may take to restart, 10s to 24h; then the rotation goes back to the old token, unless that
+    is dead by an emergency or the end of its lifetime."""
 
 
 class Copy(Part):
