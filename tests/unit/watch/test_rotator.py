@@ -81,7 +81,7 @@ async def test_an_emergency_goes_on_without_secrets_that_nobody_can_write(
     """
     found = issued("app", older=TokenState.REVOKED, step=Step.HANDING_OUT)
     for emergency, steps in ((True, in_emergency), (False, otherwise)):
-        rotation = replace(found.rotation, emergency=emergency) if found.rotation else None
+        rotation = replace(found.rotation, emergency=emergency, since=now()) if found.rotation else None
         decision = decided("first", app=replace(found, rotation=rotation))
         result = await moved(decision, HandOut(True, {"app": (lack,)}), Cluster())
         assert [after.rotation and after.rotation.step for after in result.issued.values()] == steps
