@@ -92,7 +92,7 @@ class Reporter:
         if self._outcome is None:
             return
         seen, figures_due = self._seen, self._figures_due()
-        unkept = await self._keep_books() if figures_due else None
+        failed: Exception | None = await self._keep_books() if figures_due else None
         states = dict(self._rollouts.standing.tellable)
         outcome = replace(self._outcome, decision=self._outcome.decision.with_rollouts(states))
 
@@ -102,13 +102,16 @@ class Reporter:
 
         try:
             await write(self._context.kube, self._wanted(outcome, seen, figures=figures_due), stands)
+        except Exception as error:  # noqa: BLE001  raised below: one status must keep neither Events nor figures back
+            failed = error
         finally:
             self._kept()
         await self._rollouts.send_events()
         if figures_due:
             self._figures_at = asyncio.get_running_loop().time()
-            if unkept is not None:  # not all of `seen` is written, so books are tried again when figures are due again
-                raise unkept
+        if failed is not None:  # not all of `seen` is written, so it is tried again when figures are due again
+            raise failed
+        if figures_due:
             self._written = seen
 
     async def _keep_books(self) -> TurnoutError | None:
@@ -124,16 +127,20 @@ class Reporter:
         return None
 
     def _wanted(self, outcome: Outcome, seen: Observation, *, figures: bool) -> list[StatusOf]:
-        """Statuses to write. figures: also those of which only figures changed."""
+        """Statuses to write. figures: also those of which only figures changed. A bug in one stops no other."""
         wanted = []
         for verdict in outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
             if live is None:
                 continue
             old = live.get("status") or {}
-            status = self._status(outcome, verdict, live, old, seen)
-            if figures or presses(old, status):
-                wanted.append(StatusOf(live, status))
+            try:
+                status = self._status(outcome, verdict, live, old, seen)
+                if figures or presses(old, status):
+                    wanted.append(StatusOf(live, status))
+            except Exception:
+                of = f"{verdict.kind} '{verdict.name}'"
+                log.exception("namespace %s: status of %s: a bug", self._namespace, of)
         return wanted
 
     def _figures_due(self) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.manifests import group, model, snapshot
+from harness.manifests import group, model, running, snapshot
+from turnout.api.canaryrollout_status import Action
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import decide
 from turnout.errors import ClusterError, DeniedError
-from turnout.infra.kinds import MODEL_GROUP
+from turnout.infra.kinds import BY_NAME
 from turnout.infra.observation import GroupFigures, LaneState, ModelFigures, Observation, Programmed
 from turnout.observe.metrics import Metrics
 from turnout.settings import Settings
@@ -24,6 +25,8 @@ from turnout.watch.rollouts import Rollouts
 from turnout.watch.store import Store
 
 MANIFEST = group("assistant", model("a", "http://a/v1"))
+ROLLOUT = running(5)
+GROUP = group("assistant", model("one", "http://a/v1"), model("two", "http://b/v1"))
 DECISION = decide(snapshot(MANIFEST), None, now=now())
 LANE = LaneState(DECISION.router.groups[0].members[0].lane.id, CircuitState.CLOSED, warmed_ms=1_800_000_000_000)
 OUTCOME = Outcome(DECISION, Programmed("f" * 64, 1, 1), {})
@@ -36,25 +39,50 @@ class Namespace:
         models: status.models as often as written.
         refusal: why what keys have used cannot be kept; None: it can.
         kept: how often it was.
+        refused: why the status of a group cannot be written; None: it can.
+        events: reasons of Events.
     """
 
-    def __init__(self, figures_s: float) -> None:
+    def __init__(self, figures_s: float, *manifests: dict[str, Any]) -> None:
         self.models: list[dict[str, Any]] = []
         self.refusal: ClusterError | None = None
         self.kept = 0
+        self.refused: ClusterError | None = None
+        self.events: list[str] = []
+        self._version = 0
         self.metrics = Metrics()
         self._store = Store(lambda _namespace, _urgent: None)
         settings = Settings(figures_s=figures_s)
         context = SimpleNamespace(kube=self, store=self._store, settings=settings, metrics=self.metrics)
-        rollouts = Rollouts(context, "ai")  # type: ignore[arg-type]
-        self.reporter = Reporter(context, "ai", self, rollouts, lambda: None)  # type: ignore[arg-type]
-        self._put({})
+        for manifest in manifests:
+            self.put(manifest)
+        self.rollouts = Rollouts(context, "ai")  # type: ignore[arg-type]
+        self.reporter = Reporter(context, "ai", self, self.rollouts, lambda: None)  # type: ignore[arg-type]
 
     async def apply(self, obj: dict[str, Any], *, subresource: str) -> None:
         """As the API server does it."""
         assert subresource == "status"
-        self.models.append(obj["status"]["models"][0])
-        self._put(obj["status"])
+        if obj["kind"] == "ModelGroup":
+            if self.refused is not None:
+                raise self.refused
+            self.models.append(obj["status"]["models"][0])
+        self.put({**self.get(obj["kind"], obj["metadata"]["name"]), "status": obj["status"]})
+
+    async def create_event(self, event: dict[str, Any]) -> None:
+        """As the API server does it."""
+        self.events.append(event["reason"])
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """An object as it is."""
+        found = self._store.get("ai", BY_NAME[kind], name)
+        assert found is not None
+        return dict(found)
+
+    def put(self, manifest: dict[str, Any], uid: str = "1") -> None:
+        """An object as it is from now on."""
+        self._version += 1
+        meta = {"uid": uid, "generation": 1, **manifest["metadata"], "resourceVersion": str(self._version)}
+        self._store.put(BY_NAME[manifest["kind"]], {**manifest, "metadata": meta})
 
     async def keep(self) -> None:
         """What keys have used."""
@@ -75,15 +103,11 @@ class Namespace:
             await asyncio.sleep(0)
         return self.models[before:]
 
-    def _put(self, status: dict[str, Any]) -> None:
-        meta = {"uid": "1", "generation": 1, "resourceVersion": str(len(self.models) + 1)}
-        self._store.put(MODEL_GROUP, {**MANIFEST, "metadata": {**MANIFEST["metadata"], **meta}, "status": status})
-
 
 @contextlib.asynccontextmanager
 async def reported(figures_s: float) -> AsyncIterator[Namespace]:
     """A namespace whose routers were looked at, and whose status has been written."""
-    namespace = Namespace(figures_s)
+    namespace = Namespace(figures_s, MANIFEST)
     task = asyncio.create_task(namespace.reporter.run())
     namespace.reporter.report(OUTCOME)
     try:
@@ -140,3 +164,60 @@ async def test_books_that_cannot_be_kept_keep_no_status_back(caplog: pytest.LogC
         namespace.refusal, kept = None, namespace.kept
         await namespace.sees(LANE, requests=30)
         assert namespace.kept == kept + 1, "they are still not kept, though nothing new was seen"
+
+
+@contextlib.asynccontextmanager
+async def rolling() -> AsyncIterator[Namespace]:
+    """A namespace with a rollout that has just decided something, and a reporter that has nothing to do yet."""
+    namespace = Namespace(3600, GROUP, ROLLOUT)
+    standing = namespace.rollouts.standing
+    standing.published(standing.publishable)
+    standing.now["r"] = standing.now["r"].decided(Action.HOLD, "Paused", "It waits.", now())
+    task = asyncio.create_task(namespace.reporter.run())
+    try:
+        yield namespace
+    finally:
+        task.cancel()
+
+
+def outcome() -> Outcome:
+    """Of that namespace."""
+    return Outcome(decide(snapshot(GROUP, ROLLOUT), None, now=now()), Programmed("f" * 64, 1, 1), {})
+
+
+async def test_events_do_not_wait_for_a_status_that_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """That may be for ever, and is some other object's."""
+    async with rolling() as namespace:
+        namespace.refused = DeniedError("modelgroups assistant: 422 Invalid")
+        namespace.reporter.report(outcome())
+        await namespace.written_since(0)
+        assert namespace.events == ["Hold"]
+        assert "422 Invalid" in caplog.text
+
+
+async def test_figures_wait_though_a_status_is_refused() -> None:
+    """Else all of them would be written at each look, and the books kept."""
+    async with rolling() as namespace:
+        namespace.refused = DeniedError("modelgroups assistant: 422 Invalid")
+        namespace.reporter.report(outcome())
+        for requests in (10, 20, 30):
+            await namespace.sees(requests=requests)
+        assert namespace.kept == 1
+
+
+async def test_a_bug_in_one_status_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor any rise, which waits for its own to be kept."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("turnout.infra.status.group_status", broken)
+    async with rolling() as namespace:
+        namespace.reporter.report(outcome())
+        await namespace.written_since(0)
+        assert namespace.get("CanaryRollout", "r")["status"]["decisions"][0]["reason"] == "Paused"
+        assert namespace.events == ["Hold"]
+        assert "status of ModelGroup 'assistant': a bug" in caplog.text
+        assert "ZeroDivisionError" in caplog.text
