@@ -16,7 +16,7 @@ from turnout.decide.ir import Group, Key, Lane, Member, Router
 from turnout.decide.issued import Issued
 from turnout.decide.keys import KeyState, key_state, own_secrets, router_keys, secret_name, to_drop, to_revoke
 from turnout.decide.rollouts import Kept, States, kept_canaries, rollout_problem, with_canaries
-from turnout.decide.snapshot import Snapshot
+from turnout.decide.snapshot import Invalid, Snapshot
 from turnout.decide.verdict import Finding, Reason, Verdict
 
 
@@ -73,7 +73,7 @@ def decide(
     unreadable = {v.name for v in group_verdicts if v.problem} | _unreadable_groups(snapshot)
     verdicts = [*group_verdicts, *key_verdicts]
     verdicts += [_rollout(r, snapshot, unreadable, kept_of_rollouts) for r in snapshot.rollouts]
-    verdicts += [_unparsable(i.kind, i.name, i.reason, last) for i in snapshot.invalid]
+    verdicts += [_unparsable(i, last) for i in snapshot.invalid]
     kept = frozenset(i.name for i in snapshot.invalid if i.kind == "ScopedKey")
     specs = {k.metadata.name: k for k in snapshot.keys}
     refused = {v.name for v in key_verdicts if v.problem}
@@ -211,9 +211,11 @@ def _verdict(
         problem=problem,
         stale=stale,
         unresolved=unresolved,
+        uid=thing.metadata.uid,
     )
 
 
-def _unparsable(kind: str, name: str, reason: str, last: Router) -> Verdict:
+def _unparsable(thing: Invalid, last: Router) -> Verdict:
+    kind, name = thing.kind, thing.name
     served = last.group(name) is not None if kind == "ModelGroup" else any(k.name == name for k in last.keys)
-    return Verdict(kind, name, 0, problem=Finding(Reason.INVALID, "spec", reason), stale=served)
+    return Verdict(kind, name, 0, problem=Finding(Reason.INVALID, "spec", thing.reason), stale=served, uid=thing.uid)

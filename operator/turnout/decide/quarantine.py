@@ -28,7 +28,9 @@ class Quarantine:
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot in which what is held counts as unreadable, so that the last good one is kept."""
-        invalid = tuple(Invalid("ModelGroup", name, why) for name, why in sorted(self.reasons.items()))
+        uids = {group.metadata.name: group.metadata.uid for group in snapshot.groups}
+        held = sorted(self.reasons.items())
+        invalid = tuple(Invalid("ModelGroup", name, why, uids.get(name)) for name, why in held)
         groups = tuple(group for group in snapshot.groups if group.metadata.name not in self._held)
         return replace(snapshot, groups=groups, invalid=(*snapshot.invalid, *invalid))
 

@@ -11,11 +11,14 @@ from turnout.decide.usage import Ledger
 
 @dataclass(frozen=True)
 class Invalid:
-    """An object that does not parse: the CRD is older than the operator, or a file is wrong. reason is for a person."""
+    """An object that does not parse: the CRD is older than the operator, or a file is wrong. reason is for a person;
+    uid is the object's, if it has one.
+    """
 
     kind: str
     name: str
     reason: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Verdict:
         problem: why it could not be compiled; None if it could.
         stale: True if the last good configuration is served in place of this one.
         unresolved: names that do not exist (yet) but do no harm, such as a group in a key's list.
+        uid: the object's, if it has one. One that is deleted and made again has another, and needs another verdict.
     """
 
     kind: str
@@ -69,3 +70,4 @@ class Verdict:
     problem: Finding | None = None
     stale: bool = False
     unresolved: tuple[Finding, ...] = ()
+    uid: str | None = None

@@ -83,4 +83,4 @@ def parse(model: type[Resource], obj: Json) -> Resource | Invalid:
         return model.parse({**{k: v for k, v in obj.items() if k != "status"}, "metadata": meta})
     except ValidationError as error:
         first = problems_of(model, error)[0]
-        return Invalid(obj["kind"], meta["name"], f"{first.path} {first.reason}.".lstrip())
+        return Invalid(obj["kind"], meta["name"], f"{first.path} {first.reason}.".lstrip(), meta["uid"])

@@ -131,8 +131,8 @@ class Reporter:
         wanted = []
         for verdict in outcome.decision.verdicts:
             live = self._context.store.get(self._namespace, BY_NAME[verdict.kind], verdict.name)
-            if live is None:
-                continue
+            if live is None or verdict.uid not in (None, live["metadata"]["uid"]):
+                continue  # made anew, and not decided on yet: a rollout would go on where the one before stood
             old = live.get("status") or {}
             try:
                 status = self._status(outcome, verdict, live, old, seen)

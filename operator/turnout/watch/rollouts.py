@@ -63,6 +63,8 @@ class Rollouts:
     def kept(self, obj: Mapping[str, Any], state: State) -> None:
         """A status says so now: what it says for the first time is told."""
         name = obj["metadata"]["name"]
+        if self._uids.get(name) != _uid(obj):
+            return  # made anew while it was written
         for decision in self.standing.kept(name, state):
             self._tell(obj, decision)
 
@@ -97,5 +99,5 @@ class Rollouts:
         self._events.append(decision_event(obj, decision))
 
 
-def _uid(obj: Json | None) -> str | None:
-    return obj["metadata"]["uid"] if obj else None
+def _uid(obj: Mapping[str, Any] | None) -> str | None:
+    return str(obj["metadata"]["uid"]) if obj else None

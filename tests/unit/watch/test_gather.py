@@ -48,7 +48,7 @@ def test_objects_are_read_and_broken_ones_are_told_apart() -> None:
     snapshot = gatherer.snapshot(Ledger(), {})
     assert [g.metadata.name for g in snapshot.groups] == ["assistant"]
     assert [k.metadata.name for k in snapshot.keys] == ["app"]
-    assert [(i.kind, i.name) for i in snapshot.invalid] == [("ScopedKey", "broken")]
+    assert [(i.kind, i.name, i.uid) for i in snapshot.invalid] == [("ScopedKey", "broken", "broken")]
     assert snapshot.invalid[0].reason.startswith("spec.scopes[0] must be")
 
 

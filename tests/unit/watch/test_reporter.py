@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.manifests import group, model, running, snapshot
+from harness.manifests import group, key, model, running, snapshot
 from turnout.api.canaryrollout_status import Action
 from turnout.api.modelgroup_status import CircuitState
 from turnout.decide.build import decide
@@ -78,10 +78,10 @@ class Namespace:
         assert found is not None
         return dict(found)
 
-    def put(self, manifest: dict[str, Any], uid: str = "1") -> None:
+    def put(self, manifest: dict[str, Any]) -> None:
         """An object as it is from now on."""
         self._version += 1
-        meta = {"uid": uid, "generation": 1, **manifest["metadata"], "resourceVersion": str(self._version)}
+        meta = {"uid": "1", "generation": 1, **manifest["metadata"], "resourceVersion": str(self._version)}
         self._store.put(BY_NAME[manifest["kind"]], {**manifest, "metadata": meta})
 
     async def keep(self) -> None:
@@ -221,3 +221,26 @@ async def test_a_bug_in_one_status_stops_no_other(
         assert namespace.events == ["Hold"]
         assert "status of ModelGroup 'assistant': a bug" in caplog.text
         assert "ZeroDivisionError" in caplog.text
+
+
+def made(manifest: dict[str, Any], uid: str) -> dict[str, Any]:
+    """An object as it is when it was just made."""
+    return {**{k: v for k, v in manifest.items() if k != "status"}, "metadata": {**manifest["metadata"], "uid": uid}}
+
+
+@pytest.mark.parametrize("kind", ["ModelGroup", "ScopedKey", "CanaryRollout"])
+async def test_an_object_that_was_made_anew_has_no_status_of_the_one_before(kind: str) -> None:
+    """Of the same name: the rollout would go on where the old one stood, and a key be ready before it is issued."""
+    old = {m["kind"]: made(m, "old") for m in (GROUP, key("app"), ROLLOUT)}
+    namespace = Namespace(3600, *old.values())
+    namespace.rollouts.standing.now["r"] = replace(namespace.rollouts.standing.now["r"], step=1, run="run1")
+    task = asyncio.create_task(namespace.reporter.run())
+    try:
+        namespace.put(made(old[kind], "new"))
+        decision = decide(snapshot(*old.values()), None, now=now())
+        namespace.reporter.report(Outcome(decision, Programmed("f" * 64, 1, 1), {}))
+        await namespace.written_since(0)
+        told = {k: "status" in namespace.get(k, m["metadata"]["name"]) for k, m in old.items()}
+        assert told == {k: k != kind for k in old}
+    finally:
+        task.cancel()

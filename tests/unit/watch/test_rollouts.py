@@ -147,6 +147,19 @@ def test_a_rollout_that_was_made_anew_is_another_one() -> None:
     assert rollouts.standing.now["r"] == State()
 
 
+def test_what_was_kept_of_the_one_before_says_nothing_of_the_one_made_anew() -> None:
+    """The answer to a write may come after both events; routers would be told the old weight again."""
+    cluster = Cluster(started())
+    rollouts, old = cluster.rollouts(), cluster.live
+    cluster.put("uid-2", None, version=2)
+    rollouts.follow()
+    rollouts.kept(old, replace(started(), weight=50))
+    rollouts.standing.now["r"] = replace(State(), step=1, weight=5, run="r2")
+    assert rollouts.standing.publishable["r"] == State()
+    asyncio.run(rollouts.send_events())
+    assert told(cluster) == [("Start", "Normal")], "of the old one, which was young"
+
+
 def test_a_bug_in_a_decision_leaves_rollouts_as_they_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
