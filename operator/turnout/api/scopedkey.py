@@ -262,7 +262,7 @@ class PeriodUse(StatusPart):
 
 
 class KeyUsage(StatusPart):
-    """What the key used, over all routers. Counted every 5 seconds: a router that dies takes at most that with it."""
+    """What the key used, over all routers."""
 
     today: PeriodUse
     """Since midnight, UTC."""
@@ -289,7 +289,9 @@ class ScopedKeyStatus(StatusPart):
     last_revocation: RevocationStatus | None = None
     """How long it took, the last time that a token had to die at once. Absent: never yet."""
     usage: KeyUsage | None = None
-    """What it used, today and this month. Written every 30 seconds at most. Absent: nothing this month."""
+    """What it used, today and this month. Written every 30 seconds at most. Absent: nothing this month. Routers are
+    asked every 5 seconds, so one that dies takes that much with it at most. One that ends while no operator runs takes
+    what it counted since the operator ended; if that was killed, up to 35 seconds more."""
 
 
 def _secret_of(key: "ScopedKey") -> str:

@@ -17,6 +17,7 @@ from turnout.observe.metrics import Metrics
 from turnout.observe.watcher import RouterWatcher
 from turnout.settings import Settings
 from turnout.watch import handlers
+from turnout.watch.books import keep_all
 from turnout.watch.context import Context, now
 from turnout.watch.lister import Lister
 from turnout.watch.store import Store
@@ -53,8 +54,11 @@ class Workers:
         for namespace in context.store.namespaces():
             self.wake(namespace, urgent=True)
 
-    def close(self) -> None:
-        """Stop everywhere; what is half done is done by the next operator."""
+    async def close(self) -> None:
+        """Stop everywhere; what is half done is done by the next operator. Not so what keys have used: routers that end
+        before it begins cannot tell it again.
+        """
+        await keep_all({namespace: worker.books for namespace, worker in self._workers.items()})
         for task in self._tasks.values():
             task.cancel()
 
@@ -101,7 +105,7 @@ async def run(settings: Settings) -> None:
             for task in beside:
                 task.cancel()
     finally:
-        workers.close()
+        await workers.close()
         await server.cleanup()
         await http.aclose()
         kube.close()
