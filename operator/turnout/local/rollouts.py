@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 
-from turnout.api.canaryrollout_status import Action
+from turnout.api.canaryrollout_status import Action, DecisionStatus
 from turnout.decide.build import Decision
 from turnout.decide.canary.standing import Change, Standing
 from turnout.decide.evidence import Look
@@ -56,12 +56,17 @@ class Rollouts:
         return change is not Change.FIGURES
 
     def published(self, states: States) -> None:
-        """Envoy was told these."""
-        self._standing.published(states)
+        """Envoy was told these: a line for each fall."""
+        for name, decisions in self._standing.published(states).items():
+            _tell(name, decisions)
 
     def kept(self, states: States) -> None:
-        """Statuses say so now: a line for each decision."""
+        """Statuses say so now: a line for each other decision."""
         for name, state in states.items():
-            for decision in self._standing.kept(name, state):
-                level = logging.WARNING if decision.action is Action.ROLLBACK else logging.INFO
-                log.log(level, "%s: %s: %s", name, decision.action.value, decision.message or decision.reason)
+            _tell(name, self._standing.kept(name, state))
+
+
+def _tell(name: str, decisions: Iterable[DecisionStatus]) -> None:
+    for decision in decisions:
+        level = logging.WARNING if decision.action is Action.ROLLBACK else logging.INFO
+        log.log(level, "%s: %s: %s", name, decision.action.value, decision.message or decision.reason)

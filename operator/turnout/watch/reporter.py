@@ -93,7 +93,7 @@ class Reporter:
             return
         seen, figures_due = self._seen, self._figures_due()
         failed: Exception | None = await self._keep_books() if figures_due else None
-        states = dict(self._rollouts.standing.tellable)
+        states = self._rollouts.tellable()
         outcome = replace(self._outcome, decision=self._outcome.decision.with_rollouts(states))
 
         def stands(one: StatusOf) -> None:

@@ -10,6 +10,7 @@ from turnout.decide.canary.standing import Change, Standing
 from turnout.decide.canary.state import State
 from turnout.decide.evidence import Look
 from turnout.decide.ir import Router
+from turnout.decide.rollouts import States
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Verdict
 from turnout.errors import ConflictError, DeniedError, TurnoutError
@@ -38,6 +39,7 @@ class Rollouts:
         self._context, self._namespace = context, namespace
         self._uids: dict[str, str] = {}
         self._events: list[Json] = []
+        self._fallen: list[Json] = []
         self.follow()
 
     def follow(self) -> None:
@@ -60,13 +62,28 @@ class Rollouts:
             log.exception("namespace %s: rollouts stay as they are: a bug", self._namespace)
             return Change.FIGURES
 
+    def published(self, states: States) -> None:
+        """Routers were told these. A fall is told now, because the API server may refuse its status for ever."""
+        for name, decisions in self.standing.published(states).items():
+            obj = self._context.store.get(self._namespace, CANARY_ROLLOUT, name)
+            if obj is not None and self._uids.get(name) == _uid(obj):
+                self._fallen += [self._told(obj, decision) for decision in decisions]
+
+    def tellable(self) -> States:
+        """What statuses may tell, for whoever tries to write them now: after that, Events of falls may be sent.
+
+        One that was sent before would be a second one, if the operator died and the next one decided it again.
+        """
+        fallen, self._fallen = self._fallen, []
+        self._events += fallen
+        return self.standing.tellable
+
     def kept(self, obj: Mapping[str, Any], state: State) -> None:
         """A status says so now: what it says for the first time is told."""
         name = obj["metadata"]["name"]
         if self._uids.get(name) != _uid(obj):
             return  # made anew while it was written
-        for decision in self.standing.kept(name, state):
-            self._tell(obj, decision)
+        self._events += [self._told(obj, decision) for decision in self.standing.kept(name, state)]
 
     async def send_events(self) -> None:
         """Send the Events of what was decided. What cannot be sent now is sent later; what is denied is not."""
@@ -89,14 +106,15 @@ class Rollouts:
         young = [d for d in reversed(state.decisions) if now() - d.at < TOLD_AGAIN]
         self._events += [decision_event(obj, decision) for decision in young]
 
-    def _tell(self, obj: Mapping[str, Any], decision: DecisionStatus) -> None:
+    def _told(self, obj: Mapping[str, Any], decision: DecisionStatus) -> Json:
+        """Log it and count it; its Event."""
         name = obj["metadata"]["name"]
         words = decision.model_dump(mode="json", by_alias=True, exclude_none=True)
         level = logging.WARNING if decision.action is Action.ROLLBACK else logging.INFO
         told = {"namespace": self._namespace, "rollout": name, **words}
         log.log(level, "namespace %s: rollout %s: %s", self._namespace, name, decision.reason, extra={"decision": told})
         self._context.metrics.decisions.labels(self._namespace, name, decision.action.value, decision.reason).inc()
-        self._events.append(decision_event(obj, decision))
+        return decision_event(obj, decision)
 
 
 def _uid(obj: Mapping[str, Any] | None) -> str | None:

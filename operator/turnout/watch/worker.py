@@ -160,7 +160,7 @@ class Worker:
             else:
                 await self._pruner.prune_router(keys=bool(decision.keys))
                 self._previous = self._running = None
-            self.rollouts.standing.published(self._states)
+            self.rollouts.published(self._states)
         progress = Programmed(version, 0, 0)
         if decision.wants_router:
             progress = await self._settle(compiled, written=written.files)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.manifests import group, model, rollout, snapshot
-from turnout.api.canaryrollout_status import RolloutPhase
+from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.decide.build import decide
 from turnout.decide.canary.standing import NEVER, Change, Standing
 from turnout.decide.canary.state import State
@@ -43,24 +43,30 @@ def test_a_rise_is_kept_before_it_is_published() -> None:
     assert decision.weight == 5
     assert standing.publishable["r"].weight == 5
     assert not standing.is_published
-    standing.published(standing.publishable)
+    assert standing.published(standing.publishable) == {}
     assert standing.is_published
 
 
 def test_a_fall_is_published_before_it_is_kept() -> None:
-    """And told once, with all decisions since the last that was kept."""
+    """And told then, once, with all decisions since the last that was told: its status may be refused for ever."""
     standing = started()
     standing.kept("r", standing.now["r"])
     standing.published(standing.publishable)
+    before = standing.now["r"]
     assert moved(standing, abort=True) is Change.FALL
     assert standing.publishable["r"].weight == 0
     assert standing.tellable["r"].weight == 5
     assert standing.kept("r", standing.tellable["r"]) == ()
-    standing.published(standing.publishable)
+    fallen = standing.published(standing.publishable)
+    assert {name: [d.reason for d in decisions] for name, decisions in fallen.items()} == {"r": ["Abort"]}
     told = standing.tellable["r"]
     assert (told.weight, told.phase) == (0, RolloutPhase.ABORTED)
-    assert [d.reason for d in standing.kept("r", told)] == ["Abort"]
+    assert standing.published(standing.publishable) == {}
     assert standing.kept("r", told) == ()
+    assert standing.kept("r", before) == (), "of a write that was under way"
+    assert standing.kept("r", told) == ()
+    standing.now["r"] = told.decided(Action.HOLD, "Paused", "Later.", NOW)
+    assert [d.reason for d in standing.kept("r", standing.tellable["r"])] == ["Paused"]
 
 
 def again(state: State) -> State:
@@ -127,5 +133,5 @@ def test_a_new_operator_tells_a_fall_after_routers_were_told() -> None:
     after.meet("r", before.now["r"])
     assert moved(after, abort=True) is Change.FALL
     assert after.tellable["r"].weight == 5
-    after.published(after.publishable)
+    assert [d.reason for d in after.published(after.publishable)["r"]] == ["Abort"]
     assert after.tellable["r"].weight == 0

@@ -106,6 +106,32 @@ def test_a_rollback_is_a_warning() -> None:
     assert told(cluster) == [("Start", "Normal"), ("Rollback", "Warning")]
 
 
+def test_a_fall_is_told_when_routers_are_told_and_its_event_after_its_status_was_tried(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That may be refused for ever. An Event before it would be a second one, if the operator died in between."""
+    cluster = Cluster(started(minutes_ago=60))
+    rollouts = cluster.rollouts()
+    back = replace(started(), step=0, weight=0).decided(Action.ROLLBACK, "Breach", "Too many errors.", now(), left=1)
+    rollouts.standing.now["r"] = back
+    labels = {"namespace": "ai", "rollout": "r", "action": "Rollback", "reason": "Breach"}
+
+    def counted() -> float | None:
+        return cluster.metrics.registry.get_sample_value("turnout_rollout_decisions_total", labels)
+
+    rollouts.published(rollouts.standing.publishable)
+    assert counted() == 1
+    assert "rollout r: Breach" in caplog.text
+    asyncio.run(rollouts.send_events())
+    assert told(cluster) == []
+    assert rollouts.tellable()["r"] == back
+    asyncio.run(rollouts.send_events())
+    assert told(cluster) == [("Start", "Normal"), ("Rollback", "Warning")]
+    rollouts.kept(cluster.live, back)
+    asyncio.run(rollouts.send_events())
+    assert (counted(), len(cluster.events)) == (1, 2)
+
+
 def test_events_wait_for_an_api_server_and_not_for_rights() -> None:
     """What is denied would be denied again."""
     cluster = Cluster()

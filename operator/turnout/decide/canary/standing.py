@@ -2,7 +2,7 @@
 
 A weight and the period that counts under it are kept before they are published, so that a crash in between repeats
 nothing, skips nothing, and gives no period's number to other evidence. A fall to nothing is published before it is
-kept: routers must not wait for a status.
+kept: routers must not wait for a status. So it is told when it is published, other decisions when they are kept.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,15 +39,17 @@ class Standing:
     def __init__(self) -> None:
         self.now: dict[str, State] = {}
         self._kept: dict[str, State] = {}
+        self._said: dict[str, tuple[DecisionStatus, ...]] = {}
         self._published: Mapping[str, State] = {}
 
     def meet(self, name: str, kept: State) -> None:
         """A rollout that was not known, with what its status keeps."""
         self.now[name] = self._kept[name] = kept
+        self._said[name] = kept.decisions
 
     def forget(self, name: str) -> None:
         """A rollout that is gone."""
-        del self.now[name], self._kept[name]
+        del self.now[name], self._kept[name], self._said[name]
 
     def advance(
         self, snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None, now: datetime
@@ -70,8 +72,7 @@ class Standing:
     @property
     def tellable(self) -> States:
         """What statuses may tell: all but falls to nothing that routers were not told."""
-        # A new operator takes it that routers were told what statuses keep.
-        drawing = {name for name, kept in self._kept.items() if self._published.get(name, kept).weight}
+        drawing = self._drawing
         return {n: s if s.weight or n not in drawing else self._kept[n] for n, s in self.now.items()}
 
     @property
@@ -83,22 +84,28 @@ class Standing:
         """Whether a decision by these is one by all that routers may be told."""
         return all(_wanted(s) == _wanted(states.get(n, NEVER)) for n, s in self.publishable.items())
 
-    def published(self, states: States) -> None:
-        """Routers were told these."""
-        self._published = dict(states)
+    def published(self, states: States) -> Mapping[str, tuple[DecisionStatus, ...]]:
+        """Routers were told these; the decisions behind falls to nothing that were not told before, oldest first."""
+        drawing, self._published = self._drawing, dict(states)
+        return {n: self._fresh(n, s) for n, s in states.items() if n in drawing and not s.weight}
 
     def kept(self, name: str, state: State) -> tuple[DecisionStatus, ...]:
-        """A status says so now; the decisions that it had not said before, oldest first."""
+        """A status says so now; the decisions that were not told before, oldest first."""
         if name not in self._kept:
             return ()
-        before, self._kept[name] = self._kept[name], state
-        known = before.decisions[:1]
-        fresh: list[DecisionStatus] = []
-        for decision in state.decisions:
-            if (decision,) == known:
-                break
-            fresh.append(decision)
-        return tuple(reversed(fresh))
+        self._kept[name] = state
+        return self._fresh(name, state)
+
+    @property
+    def _drawing(self) -> frozenset[str]:
+        """For whose canaries routers draw. A new operator takes it that they were told what statuses keep."""
+        return frozenset(name for name, kept in self._kept.items() if self._published.get(name, kept).weight)
+
+    def _fresh(self, name: str, state: State) -> tuple[DecisionStatus, ...]:
+        fresh = tuple(decision for decision in reversed(state.decisions) if decision not in self._said[name])
+        if fresh:  # else it may be an older state, whose write was under way when a fall was told
+            self._said[name] = state.decisions
+        return fresh
 
 
 def _told(state: State) -> object:
