@@ -4,7 +4,7 @@
     ├── UsageError          the user's input or machine; the command line prints it as one line, exit code 2
     ├── ClusterError        the API server did not do it; watch.worker tries the namespace again, with back-off
     │   ├── ConflictError       409: somebody else was faster
-    │   ├── DeniedError         401, 403, 413, 422: it will not do it until something is changed
+    │   ├── DeniedError         401, 403, 413, 422, unknown fields: it will not do it until something is changed
     │   └── NotFoundError       404: the object is gone
     ├── BrokenStateError    a Secret of ours cannot be read; watch.worker leaves the namespace as it is
     └── ScrapeError         a router did not answer; the caller goes on without it

@@ -39,6 +39,8 @@ _ERRORS: dict[int, type[ClusterError]] = {
     413: DeniedError,
     422: DeniedError,
 }
+NOT_THE_SCHEMA = "failed to create typed patch object"
+"""How a 500 begins that stands for a field which the definition does not know. Seen of kube-apiserver 1.34."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,9 @@ class Kube:
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise ClusterError(f"{method} {path}: {type(error).__name__}") from None
         if not 200 <= answer.status <= 299:
-            raise _ERRORS.get(answer.status, ClusterError)(f"{method} {path}: {answer.status} {_message(data)}")
+            message = _message(data)
+            error_type = DeniedError if message.startswith(NOT_THE_SCHEMA) else _ERRORS.get(answer.status, ClusterError)
+            raise error_type(f"{method} {path}: {answer.status} {message}")
         return data
 
 

@@ -32,6 +32,8 @@ from turnout.infra.labels import Json
 SURE = 0.001
 """Chance that the observed share is ever wrongly said to be off, for each bound and step. A guess."""
 MOST_SILENT = 10
+EXPLANATIONS = frozenset({"analysis", "evidence"})
+"""Fields of a status, and of its decisions, with the numbers behind it."""
 
 
 def rollout_fields(rollout: CanaryRollout, state: State) -> Json:
@@ -66,6 +68,14 @@ def restored(status: Mapping[str, Any]) -> State:
         return _state(read, read.phase, read.weight, read.memory, _book(read, read.ledger))
     except (ValidationError, ValueError):
         return State()
+
+
+def without_explanations(status: Json) -> Json:
+    """The same without what is for people only; of other kinds, just the same. `restored` does not need it."""
+    left = {name: value for name, value in status.items() if name not in EXPLANATIONS}
+    if "decisions" in left:
+        left["decisions"] = [{n: v for n, v in one.items() if n not in EXPLANATIONS} for one in left["decisions"]]
+    return left
 
 
 def rollout_conditions(rollout: CanaryRollout, state: State) -> list[Condition]:

@@ -85,6 +85,14 @@ async def test_each_refusal_has_its_exception(server: Server, kube: Kube, status
     assert "c2VjcmV0" not in str(raised.value)
 
 
+async def test_a_field_that_the_definitions_do_not_know_is_denied(server: Server, kube: Kube) -> None:
+    """Though the API server calls it an error of its own (kube-apiserver 1.34)."""
+    words = "failed to create typed patch object (ai/s; v1, Kind=Secret): .status.new: field not declared in schema"
+    server.answers = [(500, {"message": words})]
+    with pytest.raises(DeniedError, match="not declared in schema"):
+        await kube.apply(OBJECT)
+
+
 async def test_no_server_is_a_cluster_error() -> None:
     """And nothing else."""
     kube = Kube(Configuration(host="http://127.0.0.1:9"))
