@@ -12,6 +12,8 @@ from harness.manifests import group, key, model, token
 from harness.providers import Trio
 from harness.router import SOURCES, Router, Serve, eventually
 from harness.wire import DONE, END, ROLE, Wire, chunk, stream
+from turnout.observe.scrape import METRICS, samples
+from turnout.observe.uptimes import UPTIME
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,13 @@ def test_stats_take_envoys_parameters(router: Router) -> None:
     stats = get(router, "/stats?filter=version_text&format=json").json()["stats"]
     assert len(stats) == SOURCES
     assert {s["value"] for s in stats} == {router.version}
+
+
+def test_metrics_tell_how_long_the_router_runs(router: Router) -> None:
+    """So that one which began anew is known before its pod says so. Nothing else of Envoy's own comes with them."""
+    found = {sample.name: sample.value for sample in samples(get(router, METRICS).text)}
+    assert [name for name in found if not name.startswith("turnout_")] == [UPTIME]
+    eventually(lambda: any(s.name == UPTIME and s.value > 0 for s in samples(get(router, METRICS).text)), within=12)
 
 
 def test_lanes_shows_every_circuit(router: Router) -> None:

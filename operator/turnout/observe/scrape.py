@@ -16,8 +16,8 @@ from turnout.infra.pod import PORT, STATUS_PORT
 from turnout.infra.pods import RouterPod
 
 CONFIG_STATS = "/stats?format=json&filter=%5C.(version_text|update_rejected)$"
-METRICS = "/stats/prometheus?filter=%5Ewasmcustom%5C.turnout_"
-"""Only the filter's own metrics: Envoy's are a hundred for each cluster."""
+METRICS = "/stats/prometheus?filter=%5E(wasmcustom%5C.turnout_%7Cserver%5C.uptime$)"
+"""The filter's own metrics, and how long the router runs: all of Envoy's are a hundred for each cluster."""
 LANES = "/lanes"
 LONGEST_WORDS = 300
 """Characters that are kept of what a provider says."""
@@ -57,7 +57,7 @@ async def read_lanes(http: httpx.AsyncClient, url: str) -> tuple[LaneState, ...]
 
 
 async def read_metrics(http: httpx.AsyncClient, url: str) -> list[Sample]:
-    """The filter's metrics. Raises ScrapeError, and NonsenseError for what is no metrics."""
+    """The filter's metrics, and the router's uptime. Raises ScrapeError, and NonsenseError for what is no metrics."""
     try:
         # Beside the event loop: 30 µs for each of what may be thousands of lines.
         return await asyncio.to_thread(samples, await _get(http, url + METRICS))

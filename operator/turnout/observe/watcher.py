@@ -15,6 +15,7 @@ from turnout.observe.arms import ArmBook
 from turnout.observe.sample import Sampler
 from turnout.observe.scrape import base_url, read_lanes, read_metrics
 from turnout.observe.spending import spending
+from turnout.observe.uptimes import Uptimes
 from turnout.observe.uses import UseBook
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class RouterWatcher:
         self._every_s = every_s
         self._sampler = Sampler()
         self._uses = UseBook()
+        self._uptimes = Uptimes()
         self._arms = ArmBook()
         self._ledger = ledger
         self._lanes: dict[str, tuple[LaneState, ...]] = {}
@@ -64,7 +66,7 @@ class RouterWatcher:
         await asyncio.gather(*map(self._read_lanes, ready), *map(self._sample, pods))
         lives = {pod.life for pod in ready}
         self._lanes = {life: states for life, states in self._lanes.items() if life in lives}
-        for book in (self._sampler, self._uses):
+        for book in (self._sampler, self._uses, self._uptimes):
             book.keep({pod.life for pod in pods})
         self._ledger = self._ledger.of_routers({pod.life for pod in pods})
         lanes = [state for states in self._lanes.values() for state in states]
@@ -89,6 +91,8 @@ class RouterWatcher:
         except ScrapeError as error:
             log.debug("%s", error)
             return
+        if self._uptimes.began_anew(pod.life, samples, asyncio.get_running_loop().time()):
+            return  # what it says is of the life that its pod will soon have
         self._arms.add(pod.life, samples)
         self._sampler.add(pod.life, samples, asyncio.get_running_loop().time())
         self._uses.add(pod.life, samples, datetime.now(UTC))

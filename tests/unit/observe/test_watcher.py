@@ -9,6 +9,7 @@ import pytest
 from turnout.decide.usage import Ledger, Use
 from turnout.infra.observation import Observation
 from turnout.infra.pods import RouterPod
+from turnout.observe.uptimes import UPTIME
 from turnout.observe.watcher import RouterWatcher
 
 COUNTED = """# TYPE turnout_key_requests counter
@@ -64,6 +65,29 @@ async def test_what_a_router_counts_while_it_ends_is_counted() -> None:
     assert [one.ledger and one.ledger.month[where] for one in seen] == [Use(3, 25, 7000), *[Use(4, 25, 7000)] * 2]
     assert [list(one.ledger.counted) for one in seen if one.ledger] == [["uid-1/0"], ["uid-1/0"], []]
     assert seen[0].lanes == ()
+
+
+async def test_a_router_that_began_anew_is_counted_once_though_its_pod_says_so_late() -> None:
+    """A look may come within the second or two that the kubelet takes to count the restart."""
+    pods = [RouterPod("ai", "one", "10.0.0.1", "uid-1/0")]
+    text = ""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text='{"lanes": []}' if request.url.path == "/lanes" else text)
+
+    def counts(requests: int, uptime: int) -> str:
+        return COUNTED.replace("} 3", f"}} {requests}") + f"# TYPE {UPTIME} gauge\n{UPTIME}{{}} {uptime}\n"
+
+    seen: list[Observation] = []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        watcher = RouterWatcher(http, lambda: tuple(pods), seen.append, every_s=1, ledger=Ledger())
+        for life, requests, uptime in [("uid-1/0", 1, 900), ("uid-1/0", 4, 0), ("uid-1/1", 5, 0), ("uid-1/1", 6, 5)]:
+            pods[:] = [RouterPod("ai", "one", "10.0.0.1", life)]
+            text = counts(requests, uptime)
+            await watcher.look()
+    where = ("app", "assistant", "gpt")
+    assert [one.ledger and one.ledger.month[where].requests for one in seen] == [1, 1, 6, 7]
+    assert [one.look and set(one.look.said) for one in seen] == [{"uid-1/0"}, set(), {"uid-1/1"}, {"uid-1/1"}]
 
 
 async def test_an_old_router_is_only_a_beginning_for_books_that_begin_anew() -> None:
