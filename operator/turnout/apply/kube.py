@@ -7,6 +7,7 @@ package brings login, TLS and connections; its typed models are not used: they d
 import asyncio
 import contextlib
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,16 +21,17 @@ from kubernetes.client.exceptions import ApiException
 
 from turnout.errors import ClusterError, ConflictError, DeniedError, NotFoundError
 from turnout.infra.kinds import BY_NAME, EVENT, Kind
-from turnout.infra.labels import MANAGED_BY, MANAGER, Json
+from turnout.infra.labels import MANAGED_BY, MANAGER, RESERVED, Json
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 CHUNK = 500
 """Objects per page of a LIST. Source: kubectl's default."""
 TIMEOUT_S = 30
-THREADS, STATUS_THREADS = 12, 4
+THREADS, STATUS_THREADS, PROGRAM_THREADS = 12, 4, 8
 """Requests at one time; the package blocks, so each needs a thread. Statuses have their own: a thousand must not stand
-in line before the end of a revoked key."""
+in line before the end of a revoked key. So have programs' Secrets and workloads, whose admission may be slow."""
+PROGRAMS = re.compile(r"/(secrets|deployments|statefulsets|daemonsets)/([^/]+)$")
 LONGEST_MESSAGE = 1_000
 _ERRORS: dict[int, type[ClusterError]] = {
     401: DeniedError,
@@ -92,10 +94,11 @@ class Kube:
         self._api = ApiClient(configuration)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
         self._status_threads = ThreadPoolExecutor(STATUS_THREADS, thread_name_prefix="kube-status")
+        self._program_threads = ThreadPoolExecutor(PROGRAM_THREADS, thread_name_prefix="kube-program")
 
     def close(self) -> None:
         """Wait for no request any more."""
-        for threads in (self._threads, self._status_threads):
+        for threads in (self._threads, self._status_threads, self._program_threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def list_all(self, kind: Kind, namespace: str = "") -> Listing:
@@ -185,9 +188,14 @@ class Kube:
     async def _request(
         self, method: str, path: str, query: Mapping[str, str], body: Any = None, content_type: str = ""
     ) -> bytes:
-        threads = self._status_threads if path.endswith("/status") else self._threads
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._blocking, method, path, query, body, content_type)
+        return await loop.run_in_executor(self._pool(path), self._blocking, method, path, query, body, content_type)
+
+    def _pool(self, path: str) -> ThreadPoolExecutor:
+        if path.endswith("/status"):
+            return self._status_threads
+        named = PROGRAMS.search(path)
+        return self._program_threads if named and named[2] not in RESERVED else self._threads
 
     def _blocking(self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> bytes:
         configuration = self._api.configuration
@@ -235,7 +243,7 @@ def connect(witness: Witness, wrote: Callable[[], None]) -> Kube:
     except config.ConfigException as error:
         raise ClusterError(f"no cluster to talk to: {error}") from None
     configuration.retries = 1
-    configuration.connection_pool_maxsize = THREADS + STATUS_THREADS
+    configuration.connection_pool_maxsize = THREADS + STATUS_THREADS + PROGRAM_THREADS
     return Kube(configuration, witness, wrote)
 
 

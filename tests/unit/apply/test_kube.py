@@ -1,5 +1,6 @@
 """The API server's answers as exceptions, against a small HTTP server that answers what it is told."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -11,18 +12,21 @@ from kubernetes.client import Configuration
 
 from turnout.apply.kube import Kube
 from turnout.errors import ClusterError, ConflictError, DeniedError, NotFoundError
-from turnout.infra.kinds import SCOPED_KEY, SECRET
+from turnout.infra.kinds import DEPLOYMENT, SCOPED_KEY, SECRET
 
-OBJECT = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "ai", "name": "s", "uid": "u"}}
+META = {"namespace": "ai", "name": "s", "uid": "u"}
+OBJECT: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": META}
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each request with the next of `answers`, and keeps what it was asked."""
+    """Answers each request with the next of `answers`, and keeps what it was asked. Those of paths with `slow` wait."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[tuple[int, Any]] = []
         self.asked: list[tuple[str, str, str | None, bytes]] = []
+        self.slow = ""
+        self.go = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -34,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         """Any method is answered alike."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append((self.command, self.path, self.headers.get("Content-Type"), body))
+        if self.server.slow and self.server.slow in self.path:
+            self.server.go.wait(20)
         status, answer = self.server.answers.pop(0)
         data = json.dumps(answer).encode()
         self.send_response(status)
@@ -127,3 +133,25 @@ async def test_deleting_what_is_gone_is_fine(server: Server, kube: Kube) -> None
     await kube.delete(OBJECT)
     await kube.delete(OBJECT)
     assert json.loads(server.asked[0][3])["preconditions"] == {"uid": "u"}
+
+
+@pytest.mark.parametrize("slow", ["/deployments/app", "/secrets/app", "/scopedkeys/app/status"])
+async def test_what_is_slow_for_programs_holds_no_router_up(server: Server, kube: Kube, slow: str) -> None:
+    """An admission webhook may take half a minute for each; the end of a revoked key does not stand in line."""
+    server.slow, server.answers = slow, [(200, OBJECT)] * 100
+    app = {**OBJECT, "metadata": {**META, "name": "app"}}
+    status = {**app, "apiVersion": "turnout.dev/v1alpha1", "kind": "ScopedKey"}
+    waiting = {
+        "/deployments/app": lambda: kube.merge(DEPLOYMENT, "ai", "app", {}),
+        "/secrets/app": lambda: kube.apply(app),
+        "/scopedkeys/app/status": lambda: kube.apply(status, subresource="status"),
+    }[slow]
+    tasks = [asyncio.ensure_future(waiting()) for _ in range(30)]
+    try:
+        for name in ("turnout-router", "turnout-keyring"):
+            await asyncio.wait_for(kube.apply({**app, "metadata": {**META, "name": name}}), 5)
+        router = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**META, "name": "turnout-router"}}
+        await asyncio.wait_for(kube.apply(router), 5)
+    finally:
+        server.go.set()
+        await asyncio.gather(*tasks)
