@@ -85,13 +85,15 @@ def used(requests: int) -> tuple[Cluster, Books]:
 async def test_the_last_write_has_what_was_used_last() -> None:
     """Whoever keeps them while they are being kept waits: of two writes at one time the older might come last."""
     cluster, books = used(5)
-    cluster.answers.clear()
+    quick, cluster.answers = cluster.answers, asyncio.Event()
+    slow = cluster.answers
     first = asyncio.create_task(books.keep())
     await asyncio.sleep(0)
+    cluster.answers = quick
     books.ledger = books.ledger.looked("a", {WHERE: Use(6, 60, 600)}, NOW)
     last = asyncio.create_task(books.keep())
-    await asyncio.sleep(0)
-    cluster.answers.set()
+    await asyncio.sleep(0.01)
+    slow.set()
     await asyncio.gather(first, last)
     assert cluster.writes == 2
     assert cluster.books().ledger == books.ledger
