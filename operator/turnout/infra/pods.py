@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from turnout.api.quantities import parse_time
+from turnout.infra.pod import CONTAINER
 
 OVER = frozenset({"Failed", "Succeeded"})
 """Phases of pods whose processes have ended, for good; an evicted one keeps its address."""
@@ -20,7 +21,7 @@ class RouterPod:
     Attributes:
         ready: it takes traffic; else it only ends what it has begun, or has not begun yet.
         leaving: it is on its way out, and ends what it has begun.
-        life: uid and number of restarts: counters begin at zero with each.
+        life: uid and number of restarts of Envoy's container: counters begin at zero with each.
         began: when this life did, aware UTC; None: not told.
     """
 
@@ -61,7 +62,7 @@ def _lost(pod: Mapping[str, Any], now: datetime) -> bool:
 def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
     meta, status = pod["metadata"], pod["status"]
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
-    restarts = sum(c.get("restartCount", 0) for c in status.get("containerStatuses") or ())
+    restarts = sum(c.get("restartCount", 0) for c in _container(pod))
     life, leaving = f"{meta['uid']}/{restarts}", "deletionTimestamp" in meta
     return RouterPod(
         meta["namespace"], meta["name"], status["podIP"], life, ready and not leaving, leaving, _began(pod)
@@ -69,8 +70,13 @@ def _router_pod(pod: Mapping[str, Any]) -> RouterPod:
 
 
 def _began(pod: Mapping[str, Any]) -> datetime | None:
-    """When its containers were started, or at least not before."""
-    states = (c.get("state", {}).get("running") for c in pod["status"].get("containerStatuses") or ())
+    """When its container was started, or at least not before."""
+    states = (c.get("state", {}).get("running") for c in _container(pod))
     started = [state["startedAt"] for state in states if state and "startedAt" in state]
-    began = min(started, default=pod["metadata"].get("creationTimestamp"))
+    began = next(iter(started), pod["metadata"].get("creationTimestamp"))
     return parse_time(began) if began else None
+
+
+def _container(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The status of Envoy's container, if there is one yet; a mesh may have put others beside it, which come and go."""
+    return [c for c in pod["status"].get("containerStatuses") or () if c["name"] == CONTAINER]

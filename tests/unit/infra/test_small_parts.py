@@ -24,7 +24,7 @@ def pod(
             "phase": phase,
             "podIP": ip,
             "conditions": [{"type": "Ready", "status": ready}],
-            "containerStatuses": [{"restartCount": 2}],
+            "containerStatuses": [{"name": "router", "restartCount": 2}],
         },
     }
 
@@ -44,6 +44,15 @@ def test_a_router_began_when_its_container_was_started() -> None:
     old["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": started}}
     found = [router.began for one in (young, old, pod()) for router in ready_pods([one])]
     assert found == [datetime.fromisoformat(made), datetime.fromisoformat(started), None]
+
+
+def test_what_a_mesh_puts_beside_a_router_is_no_part_of_its_life() -> None:
+    """Its restart does not put Envoy's counters back to zero: all that keys used would be counted again."""
+    meshed = pod()
+    beside = {"name": "mesh", "restartCount": 5, "state": {"running": {"startedAt": "2026-11-27T12:00:00Z"}}}
+    meshed["status"]["containerStatuses"].insert(0, beside)
+    (router,) = ready_pods([meshed])
+    assert (router.life, router.began) == ("r/2", None)
 
 
 def test_pods_are_looked_at_until_they_can_answer_no_more() -> None:
