@@ -201,6 +201,8 @@ class MemoryStatus(StatusPart):
     """Id of this run. Routers' metrics carry it and ledger.period as the label rollout, such as 5f2c1a77-3."""
     runs: Count = 0
     """How often the rollout began."""
+    model_hash: Word = ""
+    """Of the names of the group and the model."""
     steps_hash: Word = ""
     """Of what makes it another rollout: the group, the model, the steps, sticky."""
     spec_hash: Word = ""

@@ -196,6 +196,7 @@ def _memory(state: State) -> MemoryStatus:
     return MemoryStatus(
         run=state.run,
         runs=state.runs,
+        model_hash=state.hashes.model,
         steps_hash=state.hashes.steps,
         spec_hash=state.hashes.spec,
         entries_hash=state.hashes.entries,
@@ -221,7 +222,7 @@ def _state(
         since=read.step_started_at,
         held=read.held or State.held,
         counted_at=memory.counted_at,
-        hashes=Hashes(memory.steps_hash, memory.spec_hash, memory.entries_hash, memory.group_hash),
+        hashes=Hashes(memory.model_hash, memory.steps_hash, memory.spec_hash, memory.entries_hash, memory.group_hash),
         failed=memory.failed_hash,
         failed_promoted=memory.failed_promoted,
         left=memory.left_step,

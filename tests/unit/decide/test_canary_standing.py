@@ -1,7 +1,9 @@
 """In which order rises and falls are kept and published, and which decisions are told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,11 +11,15 @@ from harness.manifests import group, model, rollout, snapshot
 from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.decide.build import decide
 from turnout.decide.canary.standing import NEVER, Change, Standing
-from turnout.decide.canary.state import State
+from turnout.decide.canary.state import State, hashes_of
+from turnout.decide.ir import Canary
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 STEPS = [{"weight": 5, "hold": "1m"}, {"weight": 100}]
-MODELS = [model("old", "http://old/v1"), model("new", "http://new/v1")]
+MODELS = [model(name, f"http://{name}/v1") for name in ("old", "new", "spare")]
+
+GROUPS = [group(name, *MODELS) for name in ("assistant", "other")]
+FREEZE = [{"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}]
 
 
 def moved(standing: Standing, seconds: int = 0, **spec: object) -> Change:
@@ -135,3 +141,64 @@ def test_a_new_operator_tells_a_fall_after_routers_were_told() -> None:
     assert after.tellable["r"].weight == 5
     assert [d.reason for d in after.published(after.publishable)["r"]] == ["Abort"]
     assert after.tellable["r"].weight == 0
+
+
+def drawn(standing: Standing, *, seconds: int, **spec: object) -> list[Canary | None]:
+    """What routers are told one after the other, when the loops of watch and local are woken four times."""
+    given = snapshot(*GROUPS, rollout("r", **{"modelGroup": "assistant", "model": "new", "steps": STEPS, **spec}))
+    told: list[Canary | None] = []
+    running = None
+    for turn in range(4):
+        while True:
+            states = standing.publishable
+            decision = decide(replace(given, rollout_states=states), running, now=NOW)
+            standing.advance(given, decision.verdicts, running, None, NOW + timedelta(seconds=seconds + turn))
+            if standing.is_all(states):
+                break
+        running = decision.router
+        told += [one.canary for one in running.groups if one.canary or one.name == "assistant"]
+        standing.published(states)
+        standing.kept("r", standing.tellable["r"])
+    return told
+
+
+def at(phase: RolloutPhase, step: int, weight: int) -> Standing:
+    """A rollout in that step, which routers run."""
+    first = snapshot(*GROUPS, rollout("r", modelGroup="assistant", model="new", steps=STEPS))
+    state = State(phase, phase.value, "x", step=step, weight=weight, run="1", runs=1, since=NOW, counted_at=NOW)
+    standing = Standing()
+    standing.meet("r", replace(state, hashes=hashes_of(first.rollouts[0], first.groups[0])))
+    standing.published(standing.publishable)
+    return standing
+
+
+@pytest.mark.parametrize("spec", [{"model": "spare"}, {"modelGroup": "other"}])
+@pytest.mark.parametrize("before", [(RolloutPhase.PROGRESSING, 1, 5), (RolloutPhase.PROMOTED, 2, 100)])
+def test_another_rollout_of_the_same_name_begins_with_what_its_first_step_says(
+    before: tuple[RolloutPhase, int, int], spec: dict[str, Any]
+) -> None:
+    """Its model is never told with the weight that the one before had come to, nor with what counts that one's."""
+    standing = at(*before)
+    seen = drawn(standing, seconds=9, **spec)
+    assert seen[0] is None
+    assert standing.now["r"].weight
+    assert {one.tag for one in seen if one} == {standing.now["r"].tag}
+    assert {one.weight for one in seen if one} == {standing.now["r"].weight * 100}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"gates": {"minRequests": 7}},
+        {"paused": True},
+        {"bake": "1h"},
+        {"onBreach": "Hold"},
+        {"freeze": FREEZE},
+        {"sticky": "Key"},
+        {"steps": [STEPS[0], {"weight": 50, "hold": "1m"}, STEPS[1]]},
+    ],
+)
+def test_an_edit_that_leaves_the_model_as_it_is_moves_no_traffic(spec: dict[str, Any]) -> None:
+    """Not for a moment, though other steps begin anew."""
+    seen = drawn(at(RolloutPhase.PROGRESSING, 1, 5), seconds=9, **spec)
+    assert {(one.model, one.weight) if one else None for one in seen} == {("new", 500)}

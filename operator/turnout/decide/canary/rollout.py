@@ -67,8 +67,12 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
 
 
 def canary_of(rollout: CanaryRollout, state: State, *, baseline: str) -> Canary | None:
-    """What routers shall draw; None: all first attempts are the primary's. baseline: the group's first model."""
-    if not state.weight:
+    """What routers shall draw; None: all first attempts are the primary's. baseline: the group's first model.
+
+    A weight is that of the model that came to it: one that is named in its place by now has not been decided on.
+    """
+    known, named = state.hashes.model, hashes_of(rollout, None).model
+    if not state.weight or known not in {"", named}:
         return None
     sticky = rollout.spec.sticky is Sticky.KEY
     return Canary(

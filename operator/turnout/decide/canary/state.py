@@ -28,12 +28,14 @@ class Hashes:
     """What a rollout was when it was last looked at, so that a change is seen.
 
     Attributes:
+        model: of the names of group and model; empty: kept by an operator that did not know it.
         steps: of what makes it another rollout: group, model, steps, sticky.
         spec: of that, the gates, onBreach and bake.
         entries: of the group's entries of canary and baseline.
         group: of the rest of the group.
     """
 
+    model: str = ""
     steps: str = ""
     spec: str = ""
     entries: str = ""
@@ -167,9 +169,10 @@ class Seen:
 def hashes_of(rollout: CanaryRollout, group: ModelGroup | None, before: Hashes = NO_HASHES) -> Hashes:
     """What it is now. Of a group that routers are not told of as it is, what it was before: they run that."""
     spec = _written(rollout.spec)
-    steps = {name: spec.get(name) for name in ("modelGroup", "model", "steps", "sticky")}
+    model = {name: spec.get(name) for name in ("modelGroup", "model")}
+    steps = {**model, **{name: spec.get(name) for name in ("steps", "sticky")}}
     rules = {name: spec.get(name) for name in ("gates", "onBreach", "bake")}
-    found = replace(before, steps=_hash(steps), spec=_hash([steps, rules]))
+    found = replace(before, model=_hash(model), steps=_hash(steps), spec=_hash([steps, rules]))
     if group is None:
         return found
     whole = _written(group.spec)
