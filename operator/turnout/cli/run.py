@@ -17,7 +17,7 @@ SPEED = (
     " --fake-providers. Keys, statuses and the rest are then in DIR/.turnout-speed."
 )
 FASTEST = 10_000
-"""Above it a look at the router is too old to decide by as soon as it was taken: decide.canary.rules.FRESH is 3 ms
+"""Above it a look at the router is too old to decide by as soon as it was taken: decide.canary.lacking.FRESH is 3 ms
 then, and taking in what the router said lasts 0.5 to 2. Measured 2026-11.
 """
 

@@ -19,8 +19,9 @@ from turnout.api import CanaryRollout
 from turnout.api.canaryrollout import Sticky
 from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.decide.canary.ledger import Ledger
-from turnout.decide.canary.rules import RULES, Turn, aborted, rolled_back
+from turnout.decide.canary.rules import RULES, aborted, rolled_back
 from turnout.decide.canary.state import ADOPTED, NO_HASHES, OVER, REVERTED, Hashes, Seen, State, hashes_of
+from turnout.decide.canary.turn import Turn
 from turnout.decide.ir import Canary, digest
 from turnout.decide.verdict import Finding, Reason
 

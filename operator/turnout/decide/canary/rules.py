@@ -5,59 +5,17 @@ which knows of pauses and freezes. It falls at once, whatever holds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 
-from turnout.api import CanaryRollout
 from turnout.api.canaryrollout import OnBreach
-from turnout.api.canaryrollout_status import Action, GateVerdict, RolloutPhase
+from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.api.quantities import format_duration, format_time
 from turnout.decide.canary.freeze import frozen_until
-from turnout.decide.canary.gates import Judgement
-from turnout.decide.canary.state import BREACH, Hashes, State
-from turnout.decide.canary.telling import words
-from turnout.decide.verdict import Finding
-
-FRESH = timedelta(seconds=30)
-"""How old the last look may be when a step ends. A guess: a few looks."""
-
+from turnout.decide.canary.lacking import FRESH, lacking
+from turnout.decide.canary.state import BREACH, State
+from turnout.decide.canary.turn import Turn
 
 NOT_AGAIN = "The same spec is not tried again until it changes."
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What a rule goes by: the rollout, what it and its group are now, what the evidence says, the time, and what is
-    wrong elsewhere.
-    """
-
-    rollout: CanaryRollout
-    found: Hashes
-    judged: tuple[Judgement, ...]
-    now: datetime
-    problem: Finding | None = None
-
-    @property
-    def breaches(self) -> str:
-        """What is breached, in words; empty: nothing."""
-        return " ".join(words(one) for one in self.judged if one.verdict is GateVerdict.BREACH)
-
-    @property
-    def last(self) -> int:
-        """The last step."""
-        return len(self.rollout.spec.steps)
-
-    def weight(self, step: int) -> int:
-        """Percent that a step asks for."""
-        return self.rollout.spec.steps[step - 1].weight
-
-    def comparing(self, step: int) -> int:
-        """Where a step's models are measured: in the last, the baseline gets nothing, so it is the one before."""
-        return step - 1 if step == self.last > 1 else step
-
-    def decided(self, state: State, action: Action, reason: str, message: str, *, left: int = 0) -> State:
-        """The state with a decision, and the numbers behind it. left: the step that was left by going back."""
-        return state.decided(action, reason, message, self.now, self.judged, left=left)
 
 
 def aborted(turn: Turn, state: State) -> State | None:
@@ -180,8 +138,8 @@ def _stepped(turn: Turn, state: State) -> State | None:
         return state.told(RolloutPhase.PROGRESSING, "Baking" if last else "Measuring", message)
     if not state.ledger.open and turn.now - state.since < FRESH:
         return state.told(RolloutPhase.PROGRESSING, "Measuring", "The routers were not looked at yet in this step.")
-    if lacking := _lacking(turn, state):
-        return _waiting(turn, state, *lacking)
+    if keeping := lacking(turn, state):
+        return _waiting(turn, state, *keeping)
     if not last:
         why = f"Step {state.step} is over and no gate is breached"
         return _rise(turn, state, state.step + 1, Action.ADVANCE, "StepOver", why)
@@ -233,29 +191,3 @@ def _waiting(turn: Turn, state: State, reason: str, message: str) -> State:
         if decision.reason == reason:
             return after
     return turn.decided(after, Action.HOLD, reason, message)
-
-
-def _lacking(turn: Turn, state: State) -> tuple[str, str] | None:
-    """What keeps a step from ending whose hold is over: reason and message."""
-    book, least = state.ledger, turn.rollout.spec.gates.min_requests
-    if book.broken.now:
-        return "MeasurementBroken", f"A measurement makes no sense: {book.broken.words}."
-    if book.missing.silent:
-        names = ", ".join(sorted(book.missing.silent)[:3])
-        return "EvidenceMissing", f"{len(book.missing.silent)} routers did not answer the last look: {names}."
-    if book.looked_at is None or not book.open or abs(turn.now - book.looked_at) > FRESH:
-        return "EvidenceMissing", "Routers were not looked at lately."
-    if book.alone and turn.rollout.spec.bake and book.earlier.requests < least:
-        message = (
-            f"The last step is compared with what the baseline did in the steps before; {least} requests are needed,"
-            f" and there are {book.earlier.requests}. Take promote back or add a step below 100 %, to measure it;"
-            " or set bake to 0s, and it is promoted unmeasured."
-        )
-        return "NothingToCompare", message
-    arms = {"canary": book.canary.requests}
-    if not book.alone:
-        arms["baseline"] = book.baseline.requests
-    few = [f"the {name} has {count}" for name, count in arms.items() if count < least]
-    if few:
-        return "TooFewRequests", f"Each arm needs {least} requests in this step; {' and '.join(few)}."
-    return None
