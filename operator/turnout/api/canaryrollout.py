@@ -153,13 +153,15 @@ class CanaryRolloutSpec(Part):
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20, json_schema_extra=ATOMIC)]
     """The steps, 1 to 20, with rising weights that end at 100."""
     gates: Gates = Gates()
-    """What the canary must hold to."""
+    """What the canary must hold to. A gate that has no data, be it after minRequests, keeps the step from ending with
+    reason GateWithoutData; promote passes it over."""
     on_breach: OnBreach = OnBreach.ROLLBACK
     """When a gate is breached: Rollback to weight 0, or Hold at the step until a person decides."""
     bake: Annotated[timedelta, Within("0s", "90d")] = timedelta()
     """How long the last step is watched before the rollout counts as promoted, 0s to 90d: a breach still goes back.
     There the canary is compared with what the baseline did in the steps before; if they have not measured it, because
-    there are none or promote left them out, it holds with reason NothingToCompare. Default: 0s."""
+    there are none or promote left them out, it holds with reason NothingToCompare. With promote: true and without bake
+    it is promoted unmeasured. Default: 0s."""
     freeze: Annotated[tuple[Freeze, ...], Field(max_length=20), Field(json_schema_extra=ATOMIC)] = ()
     """Spans of time in which the weight may fall but not rise, at most 20. Default: none."""
     sticky: Sticky = Sticky.NONE

@@ -85,6 +85,11 @@ class Price(Part):
     cached_input: Usd | None = None
     """USD per million prompt tokens that the provider had cached. Default: the price of `input`."""
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is paid."""
+        return not (self.input or self.output)
+
 
 class Capacity(Part):
     """How much each router may ask of a model; above it, requests spill to the next model of the chain. Groups that

@@ -153,7 +153,7 @@ def _price_problem(rollout: CanaryRollout, group: ModelGroup) -> Finding | None:
     """A cost gate says nothing without both prices, nor against a baseline that is free: there is no ratio to 0."""
     first, *others = group.spec.models
     canary = next(m for m in others if m.name == rollout.spec.model)
-    free = first.price is None or not (first.price.input or first.price.output)
+    free = first.price is None or first.price.free
     if rollout.spec.gates.cost is None or not (free or canary.price is None):
         return None
     return Finding(

@@ -1,5 +1,6 @@
 """The last step, in which the baseline gets nothing: nobody is promoted for lack of something to compare with."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from harness.manifests import model
 from harness.rollouts import Playground, answers
 
 FAILING = answers(0, 100)
+UNPRICED = replace(answers(100), priced=0, nano_usd=0, tokens=0)
 ELSEWHERE = "http://elsewhere/v1"
 
 
@@ -19,20 +21,45 @@ def serve(play: Playground, seconds: int = 200, canary: Any = FAILING) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [{"steps": [{"weight": 100}]}, {"promote": True}],
-    ids=["the-only-step", "promoted-from-the-start"],
+    ("spec", "way"),
+    [
+        ({"steps": [{"weight": 100}], "bake": "0s"}, {"promote": True}),
+        ({"steps": [{"weight": 100}], "bake": "1m"}, {"promote": True}),
+        ({"promote": True, "bake": "1m"}, {"bake": "0s"}),
+    ],
+    ids=["the-only-step", "the-only-step-bakes", "promoted-from-the-start"],
 )
-def test_without_a_baseline_nothing_is_promoted_while_it_bakes(spec: dict[str, Any]) -> None:
-    """It says what to do, and without bake nobody asked for a comparison."""
-    play = Playground(bake="1m", **spec)
+def test_without_a_baseline_only_a_person_promotes(spec: dict[str, Any], way: dict[str, Any]) -> None:
+    """It says how. Whoever promotes and asks for bake still wants to see it compared."""
+    play = Playground(**spec)
     serve(play)
     assert play.told == ("Holding", "NothingToCompare", 100)
-    assert "set bake to 0s" in play.state.message
-    play.spec["bake"] = "0s"
+    [(name, _)] = way.items()
+    assert f"to have it promoted unmeasured, set {name}" in play.state.message
+    play.spec |= way
     play.look()
     play.look()
-    assert play.told == ("Promoted", "Promoted", 100)
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
+def test_a_promote_without_bake_asks_for_no_comparison() -> None:
+    """It is promoted as soon as all routers run it and the canary has answered."""
+    play = Playground(promote=True)
+    serve(play)
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
+def test_a_promote_that_bakes_is_judged_by_gates_that_have_data() -> None:
+    """It was asked for, so one that has none keeps it; its message names what a person can do."""
+    play = Playground(bake="1m")
+    play.begin(2)
+    for _ in range(3):
+        play.serve(answers(200), answers(200))
+        play.look(10)
+    play.spec["promote"] = True
+    serve(play, canary=UNPRICED)
+    assert play.told == ("Holding", "GateWithoutData", 100)
+    assert "take promote back, or set bake to 0s" in play.state.message
 
 
 def test_a_promote_that_is_taken_back_is_measured() -> None:

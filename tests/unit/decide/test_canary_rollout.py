@@ -1,6 +1,7 @@
 """Rollouts, decision by decision: what takes them on, what keeps them, what takes them back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,10 @@ from turnout.decide.canary.state import Seen
 from turnout.decide.evidence import ArmCounts, Latencies
 
 GOOD = (answers(300), answers(300))
+NO_USAGE: dict[str, Any] = dict.fromkeys(
+    ("priced", "nano_usd", "tokens", "tokens_squared", "micro_usd_squared", "tokens_micro_usd"), 0
+)
+"""Of a provider that does not say how many tokens there were."""
 
 
 def over(play: Playground, seconds: float = 70) -> None:
@@ -322,6 +327,74 @@ def test_a_price_that_is_taken_away_holds_the_step_until_it_is_back() -> None:
     over(play)
     over(play)
     assert play.told[2] == 100
+
+
+@pytest.mark.parametrize(
+    ("canary", "baseline", "gates", "words"),
+    [
+        (
+            replace(answers(300), **NO_USAGE),
+            answers(300),
+            {},
+            "the canary has 0 answers with known cost; 50 are needed",
+        ),
+        (answers(300), replace(answers(300), **NO_USAGE), {}, "the baseline has 0 answers with known cost"),
+        (answers(30), answers(300), {"minRequests": 30}, "the canary has 30 answers; 50 are needed"),
+        (
+            replace(answers(300), took=Latencies(sum_ms=270_000)),
+            answers(300),
+            {},
+            "the canary has 0 answers; 1 are needed",
+        ),
+    ],
+    ids=["no-usage", "no-usage-of-baseline", "mean-of-few", "no-histogram"],
+)
+def test_a_gate_that_has_no_data_keeps_the_step_from_ending(
+    canary: ArmCounts, baseline: ArmCounts, gates: dict[str, Any], words: str
+) -> None:
+    """It was set to be kept to, so it says what it lacks; it goes on when it has it, or the gate is left out."""
+    play = Playground(gates={**ALL_GATES, **gates})
+    play.begin()
+    play.serve(canary, baseline)
+    play.look(70)
+    assert play.told == ("Holding", "GateWithoutData", 5)
+    assert words in play.state.message
+    assert "leave the gate out" in play.state.message
+    left_out = {name: gate for name, gate in play.spec["gates"].items() if name in {"errorRate", "minRequests"}}
+    other, play.spec["gates"] = kept(play.rollout, play.state), left_out
+    play.look()
+    play.look()
+    assert play.state.weight == 25
+    play.state, play.spec["gates"] = other, {**ALL_GATES, **gates}
+    play.serve(answers(100), answers(100))
+    play.look()
+    assert play.state.weight == 25
+
+
+def test_a_promote_passes_a_gate_that_has_no_data() -> None:
+    """A person wants it, whatever was measured."""
+    play = Playground()
+    play.begin()
+    for _ in range(4):
+        play.serve(replace(answers(300), **NO_USAGE), answers(300))
+        play.look(30)
+    assert play.told == ("Holding", "GateWithoutData", 5)
+    play.spec["promote"] = True
+    for _ in range(4):
+        play.serve(replace(answers(300), **NO_USAGE))
+        play.look(30)
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_canary_that_is_free_needs_no_costs(*, priced: bool) -> None:
+    """It cannot be dearer, whether its provider says how many tokens there were or not."""
+    play = Playground()
+    play.models[1]["price"] = {"input": "0", "output": "0"}
+    play.begin()
+    play.serve(answers(300, usd=0) if priced else replace(answers(300), **NO_USAGE), answers(300))
+    play.look(70)
+    assert play.told == ("Progressing", "Applying", 25)
 
 
 def test_a_promote_that_is_set_after_a_breach_in_the_last_step_promotes() -> None:

@@ -1,17 +1,53 @@
-"""What keeps a step from ending whose hold is over: reason and message. Pure."""
+"""What keeps a step from ending whose hold is over: reason and message. Pure.
 
+No step ends for lack of data. A person may promote without: what routers do must be known then too, but not what the
+gates say of it.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from turnout.api.canaryrollout_status import Gate
 from turnout.decide.canary.state import State
+from turnout.decide.canary.telling import words
 from turnout.decide.canary.turn import Turn
 
 FRESH = timedelta(seconds=30)
 """How old the last look may be when a step ends. A guess: a few looks."""
+Lack = tuple[str, str] | None
+"""Reason and message; None: it lacks nothing."""
+Check = Callable[[Turn, State], Lack]
 
 
-def lacking(turn: Turn, state: State) -> tuple[str, str] | None:
-    """What keeps a step from ending whose hold is over: reason and message."""
-    book, least = state.ledger, turn.rollout.spec.gates.min_requests
+def lacking(turn: Turn, state: State) -> Lack:
+    """The first thing that keeps it."""
+    passed = _passed_over(turn, state)
+    return _first(turn, state, [check for check in _CHECKS if not (passed and check in _JUDGING)])
+
+
+def unjudged(turn: Turn, state: State) -> Lack:
+    """What would keep it if it were not promoted by a person."""
+    return _first(turn, state, _JUDGING)
+
+
+def _passed_over(turn: Turn, state: State) -> bool:
+    """Whether a person promotes it, whatever was measured. If promote brought it here, bake is still asked for."""
+    spec = turn.rollout.spec
+    return spec.promote and not (spec.bake and state.left)
+
+
+def _ways(turn: Turn) -> str:
+    """How a person ends the step without."""
+    return "take promote back, or set bake to 0s" if turn.rollout.spec.promote else "or set promote"
+
+
+def _first(turn: Turn, state: State, checks: Sequence[Check]) -> Lack:
+    return next((lack for check in checks if (lack := check(turn, state))), None)
+
+
+def _unseen(turn: Turn, state: State) -> Lack:
+    """Not all routers said something that makes sense, just now."""
+    book = state.ledger
     if book.broken.now:
         return "MeasurementBroken", f"A measurement makes no sense: {book.broken.words}."
     if book.missing.silent:
@@ -19,13 +55,25 @@ def lacking(turn: Turn, state: State) -> tuple[str, str] | None:
         return "EvidenceMissing", f"{len(book.missing.silent)} routers did not answer the last look: {names}."
     if book.looked_at is None or not book.open or abs(turn.now - book.looked_at) > FRESH:
         return "EvidenceMissing", "Routers were not looked at lately."
-    if book.alone and turn.rollout.spec.bake and book.earlier.requests < least:
-        message = (
-            f"The last step is compared with what the baseline did in the steps before; {least} requests are needed,"
-            f" and there are {book.earlier.requests}. Take promote back or add a step below 100 %, to measure it;"
-            " or set bake to 0s, and it is promoted unmeasured."
-        )
-        return "NothingToCompare", message
+    return None
+
+
+def _incomparable(turn: Turn, state: State) -> Lack:
+    """The last step has only what the baseline did before, and that is nothing, or not enough."""
+    book, least = state.ledger, turn.rollout.spec.gates.min_requests
+    if not book.alone or book.earlier.requests >= least:
+        return None
+    by_hand = turn.rollout.spec.promote
+    measure, leave = ("take promote back", "set bake to 0s") if by_hand else ("add a step below 100 %", "set promote")
+    message = (
+        f"The last step is compared with what the baseline did in the steps before; {least} requests are needed,"
+        f" and there are {book.earlier.requests}. To measure it, {measure}; to have it promoted unmeasured, {leave}."
+    )
+    return "NothingToCompare", message
+
+
+def _few(turn: Turn, state: State) -> Lack:
+    book, least = state.ledger, turn.rollout.spec.gates.min_requests
     arms = {"canary": book.canary.requests}
     if not book.alone:
         arms["baseline"] = book.baseline.requests
@@ -33,3 +81,18 @@ def lacking(turn: Turn, state: State) -> tuple[str, str] | None:
     if few:
         return "TooFewRequests", f"Each arm needs {least} requests in this step; {' and '.join(few)}."
     return None
+
+
+def _speechless(turn: Turn, _state: State) -> Lack:
+    """A gate has no bounds at all. A canary that is free cannot be too dear."""
+    gates = [one for one in turn.judged if one.bounds is None and not (one.gate is Gate.COST and turn.free)]
+    if not gates:
+        return None
+    told = " ".join(map(words, gates))
+    return "GateWithoutData", f"{told} The step does not end without: wait for it, leave the gate out, {_ways(turn)}."
+
+
+_CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _few, _speechless)
+"""In the order in which they are told."""
+_JUDGING: tuple[Check, ...] = (_incomparable, _speechless)
+"""Those that a promote passes over."""

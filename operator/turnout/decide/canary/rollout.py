@@ -52,7 +52,7 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     if problem is not None and not _stands(state, problem):
         return _refused(state, problem, now)
     before, found = state.hashes, hashes_of(rollout, seen.group, state.hashes)
-    turn = Turn(rollout, found, state.judged(rollout) if state.measuring else (), now, problem)
+    turn = Turn(rollout, found, state.judged(rollout) if state.measuring else (), now, problem, _free(rollout, seen))
     if before.steps != found.steps:
         return _anew(turn, state)
     # What is over keeps the entries that its evidence is of.
@@ -108,6 +108,11 @@ def _ran(rollout: CanaryRollout, state: State) -> bool:
     """Whether it was this rollout, and none of another model, that brought the canary so far."""
     ran = state.step > 0 or state.reason in {ADOPTED, REVERTED}
     return ran and state.hashes.steps == hashes_of(rollout, None).steps
+
+
+def _free(rollout: CanaryRollout, seen: Seen) -> bool:
+    models = seen.group.spec.models if seen.group else ()
+    return any(m.name == rollout.spec.model and m.price is not None and m.price.free for m in models)
 
 
 def _stands(state: State, problem: Finding) -> bool:

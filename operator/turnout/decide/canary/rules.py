@@ -11,11 +11,12 @@ from turnout.api.canaryrollout import OnBreach
 from turnout.api.canaryrollout_status import Action, RolloutPhase
 from turnout.api.quantities import format_duration, format_time
 from turnout.decide.canary.freeze import frozen_until
-from turnout.decide.canary.lacking import FRESH, lacking
+from turnout.decide.canary.lacking import FRESH, lacking, unjudged
 from turnout.decide.canary.state import BREACH, State
 from turnout.decide.canary.turn import Turn
 
 NOT_AGAIN = "The same spec is not tried again until it changes."
+BY_HAND = "Promote", "spec.promote is set, whatever was measured"
 
 
 def aborted(turn: Turn, state: State) -> State | None:
@@ -62,7 +63,7 @@ def _promoted_by_hand(turn: Turn, state: State) -> State | None:
         leaving = replace(state, left=state.step or state.left or 1)
         return _rise(turn, leaving, turn.last, Action.PROMOTE, "Promote", "spec.promote is set")
     if spec.promote and state.held_at_breach and not spec.paused and not state.failed_promoted:
-        return _promoted(turn, state, "Promote", "spec.promote is set, whatever was measured")
+        return _promoted(turn, state, *BY_HAND)
     if spec.promote or state.step != turn.last or not 0 < state.left < turn.last:
         return None
     message = "spec.promote is not set any more: the step that was left begins anew."
@@ -143,6 +144,8 @@ def _stepped(turn: Turn, state: State) -> State | None:
     if not last:
         why = f"Step {state.step} is over and no gate is breached"
         return _rise(turn, state, state.step + 1, Action.ADVANCE, "StepOver", why)
+    if spec.promote and unjudged(turn, state):
+        return _promoted(turn, state, *BY_HAND)
     return _promoted(turn, state, "Promoted", "The last step is over and no gate is breached")
 
 

@@ -13,8 +13,8 @@ from turnout.decide.verdict import Finding
 
 @dataclass(frozen=True)
 class Turn:
-    """What a rule goes by: the rollout, what it and its group are now, what the evidence says, the time, and what is
-    wrong elsewhere.
+    """What a rule goes by: the rollout, what it and its group are now, what the evidence says, the time, what is wrong
+    elsewhere, and whether the canary costs nothing.
     """
 
     rollout: CanaryRollout
@@ -22,6 +22,7 @@ class Turn:
     judged: tuple[Judgement, ...]
     now: datetime
     problem: Finding | None = None
+    free: bool = False
 
     @property
     def breaches(self) -> str:
