@@ -1,7 +1,7 @@
 """The CanaryRollouts of a namespace: what is wrong with them, what their groups are told, how they go on. Pure."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from turnout.api import CanaryRollout, ModelGroup
 from turnout.decide.canary.freeze import unknown_zone
@@ -62,13 +62,19 @@ def with_canaries(
 
 
 def advanced(
-    snapshot: Snapshot, verdicts: Iterable[Verdict], running: Router | None, look: Look | None, *, now: datetime
+    snapshot: Snapshot,
+    verdicts: Iterable[Verdict],
+    running: Router | None,
+    look: Look | None,
+    *,
+    now: datetime,
+    unknown: timedelta = timedelta(),
 ) -> dict[str, State]:
     """How every rollout stands next, by name: at most one decision each. Who has a group goes on before those who might
     take it.
 
     verdicts: of the same snapshot; running: what every ready router was just seen to run, None if that is not known or
-    they differ; look: a new look at all routers, None if there was none; now: aware.
+    they differ; unknown: for how long; look: a new look at all routers, None if there was none; now: aware.
     """
     problems = {(v.kind, v.name): v.problem for v in verdicts if v.problem}
     groups = {g.metadata.name: g for g in snapshot.groups if ("ModelGroup", g.metadata.name) not in problems}
@@ -79,6 +85,7 @@ def advanced(
             group=groups.get(rollout.spec.model_group),
             problem=problems.get(("CanaryRollout", name)) or _rival_problem(rollout, snapshot.rollouts, states),
             applied=_applied(rollout, state, running),
+            unknown=unknown,
             look=look,
             primary=_primary(rollout, running),
         )

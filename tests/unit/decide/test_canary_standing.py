@@ -172,6 +172,39 @@ def at(phase: RolloutPhase, step: int, weight: int) -> Standing:
     return standing
 
 
+def test_hold_time_stands_still_while_nobody_knows_for_long_what_routers_run() -> None:
+    """A publish takes seconds, which count if it turns out to be so. With no router for hours nothing is held."""
+    standing = at(RolloutPhase.PROGRESSING, 1, 5)
+    document = rollout("r", modelGroup="assistant", model="new", steps=[{"weight": 5, "hold": "24h"}, STEPS[1]])
+    given = snapshot(*GROUPS, document)
+    known = hashes_of(given.rollouts[0], given.groups[0])
+    standing.meet("r", replace(standing.now["r"], hashes=known))
+    decision = decide(replace(given, rollout_states=standing.now), None, now=NOW)
+    seen = {}
+    for minute in range(0, 20 * 60, 1):
+        unknown = minute in {30, 60} or 120 <= minute < 1_100
+        running = None if unknown else decision.router
+        standing.advance(given, decision.verdicts, running, None, NOW + timedelta(minutes=minute))
+        seen[minute] = standing.now["r"]
+    assert [seen[m].held for m in (29, 31, 61, 119)] == [timedelta(minutes=m) for m in (29, 31, 61, 119)]
+    assert (seen[30].reason, seen[121].reason, seen[122].reason) == ("Measuring", "Measuring", "Applying")
+    assert "5 %; what every ready router runs: that is not known" in seen[500].message
+    assert (seen[1_100].held, seen[1_100].reason) == (timedelta(minutes=119), "Measuring")
+    assert seen[1_199].held == timedelta(minutes=119 + 99)
+
+
+def test_an_operator_that_was_away_counts_what_routers_ran_meanwhile() -> None:
+    """At first it does not know what they run."""
+    before = at(RolloutPhase.PROGRESSING, 1, 5).now["r"]
+    standing = Standing()
+    standing.meet("r", before)
+    given = snapshot(*GROUPS, rollout("r", modelGroup="assistant", model="new", steps=STEPS))
+    decision = decide(replace(given, rollout_states=standing.now), None, now=NOW)
+    for seconds, running in ((3_600, None), (3_605, None), (3_610, decision.router)):
+        standing.advance(given, decision.verdicts, running, None, NOW + timedelta(seconds=seconds))
+    assert standing.now["r"].held == timedelta(seconds=3_610)
+
+
 @pytest.mark.parametrize("spec", [{"model": "spare"}, {"modelGroup": "other"}])
 @pytest.mark.parametrize("before", [(RolloutPhase.PROGRESSING, 1, 5), (RolloutPhase.PROMOTED, 2, 100)])
 def test_another_rollout_of_the_same_name_begins_with_what_its_first_step_says(

@@ -31,6 +31,10 @@ KEEPING = frozenset(
 """Mistakes with which a rollout under way keeps its weight; with others there is no canary, or the group is taken. That
 the canary is the primary is none then, but what is to come of it all.
 """
+PUBLISHING = timedelta(seconds=90)
+"""For how long it may be unknown what routers run before hold time stands still. Any publish makes it so: for less than
+a second, or up to 89 if the kubelet is not woken (measured, DESIGN.md). Longer, routers may run anything or be gone.
+"""
 ADOPTING = Finding(
     Reason.CANARY_IS_PRIMARY,
     "spec.model",
@@ -96,7 +100,7 @@ def _taken_in(rollout: CanaryRollout, state: State, seen: Seen, now: datetime) -
     if state.since is None:
         return replace(state, since=now, counted_at=now) if running else state
     counting = now if running else None
-    if seen.applied is None:  # as while something is published: that time counts for what it turns out to be
+    if seen.applied is None and seen.unknown <= PUBLISHING:  # that time counts for what it turns out to be
         counting = state.counted_at
     held = state.held
     if running and state.counted_at is not None:

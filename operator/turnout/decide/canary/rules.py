@@ -127,7 +127,7 @@ def _stepped(turn: Turn, state: State) -> State | None:
     """The step goes on, ends, or is kept from ending."""
     spec, last = turn.rollout.spec, state.step == turn.last
     hold = spec.hold_of(state.step)
-    if state.since is not None and state.applied is None:
+    if state.counted_at is not None and state.applied is None:
         return state  # a publish, perhaps for another reason
     if state.since is None or state.applied != state.weight:
         runs = "that is not known" if state.applied is None else f"{state.applied} %"

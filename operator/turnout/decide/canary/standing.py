@@ -41,6 +41,7 @@ class Standing:
         self._kept: dict[str, State] = {}
         self._said: dict[str, tuple[DecisionStatus, ...]] = {}
         self._published: Mapping[str, State] = {}
+        self._unknown_since: datetime | None = None
 
     def meet(self, name: str, kept: State) -> None:
         """A rollout that was not known, with what its status keeps."""
@@ -56,7 +57,10 @@ class Standing:
     ) -> Change:
         """Decide. Arguments are those of decide.rollouts.advanced."""
         before = self.now
-        after = advanced(replace(snapshot, rollout_states=before), verdicts, running, look, now=now)
+        self._unknown_since = (self._unknown_since or now) if running is None else None
+        unknown = now - (self._unknown_since or now)
+        given = replace(snapshot, rollout_states=before)
+        after = advanced(given, verdicts, running, look, now=now, unknown=unknown)
         self.now = {name: state for name, state in after.items() if name in before}  # others are gone meanwhile
         pairs = [(before[name], state) for name, state in self.now.items()]
         if any(old.weight and not new.weight for old, new in pairs):

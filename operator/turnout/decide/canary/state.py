@@ -157,6 +157,7 @@ class Seen:
         applied: percent of first attempts that every ready router sends to the canary; None: not known, or they differ.
         look: a new look at all routers; None: there was none.
         primary: the group's first model as every ready router runs it; None: not known, or they differ.
+        unknown: for how long this operator has not known what every ready router runs.
     """
 
     group: ModelGroup | None
@@ -164,6 +165,7 @@ class Seen:
     applied: int | None = None
     look: Look | None = None
     primary: str | None = None
+    unknown: timedelta = timedelta()
 
 
 def hashes_of(rollout: CanaryRollout, group: ModelGroup | None, before: Hashes = NO_HASHES) -> Hashes:
