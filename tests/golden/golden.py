@@ -83,7 +83,7 @@ def rollout_state(name: str) -> State | None:
     """How a rollout of a case stands: one whose name begins with "to-" is in its first step, and looked at once."""
     if not name.startswith("to-"):
         return None
-    seen = look({Arm.CANARY: answers(60, 2), Arm.BASELINE: answers(1_100, 9)})
+    seen = look({Arm.CANARY: answers(60, 2) + ArmCounts({"client_error": 3}), Arm.BASELINE: answers(1_100, 9)})
     book = evidence.Ledger(1).looked(seen, "assistant", "run1-1")
     started = State(step=1, weight=5, run="run1", runs=1, since=NOW, held=timedelta(minutes=12), applied=5, ledger=book)
     message = "Step 1 runs at 5 % until its hold of 1h is over."

@@ -101,11 +101,12 @@ class GateStatus(StatusPart):
 
 
 class ArmErrors(StatusPart):
-    """How often first attempts failed in one way."""
+    """How often first attempts ended in one way that is no answer."""
 
     result: Word
     """What became of them, such as timeout, server_error, rate_limited; open, recovering, limited and full: the
-    model's circuit or capacity let none through."""
+    model's circuit or capacity let none through; client_error and too_long: refused as the client's own mistake;
+    hung_up: the client left."""
     count: Count
     """How many."""
 
@@ -132,6 +133,9 @@ class ArmStatus(StatusPart):
     """Share of them that failed, 0 to 1. Absent: no requests."""
     errors: Annotated[tuple[ArmErrors, ...], Field(max_length=40), Field(json_schema_extra=ATOMIC)] = ()
     """The failures by kind, the most frequent first."""
+    excluded: Annotated[tuple[ArmErrors, ...], Field(max_length=40), Field(json_schema_extra=ATOMIC)] = ()
+    """What is left out of all figures, by kind, the most frequent first: the client's own mistakes and clients that
+    left. If the canary surely has more, condition ExcludedUneven says so, and the step holds."""
     latency: ArmLatency | None = None
     """How long answers took, whole. Absent: no answers."""
     first_token: ArmLatency | None = None
@@ -246,8 +250,8 @@ class CanaryRolloutStatus(StatusPart):
     observed_generation: Generation | None = None
     """The metadata.generation that this status is about."""
     conditions: Conditions = ()
-    """Accepted, ResolvedRefs, Programmed, Ready, and while they hold Reconciling, Stalled, WeightOff, EvidenceMissing
-    and MeasurementBroken."""
+    """Accepted, ResolvedRefs, Programmed, Ready, and while they hold Reconciling, Stalled, WeightOff, ExcludedUneven,
+    EvidenceMissing and MeasurementBroken."""
     phase: RolloutPhase | None = None
     """Where the rollout is in its life."""
     reason: Word | None = None

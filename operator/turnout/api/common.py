@@ -80,6 +80,7 @@ class ConditionType(StrEnum):
     BUDGET_WARNING = "BudgetWarning"
     LIMIT_BELOW_ROUTERS = "LimitBelowRouters"
     WEIGHT_OFF = "WeightOff"
+    EXCLUDED_UNEVEN = "ExcludedUneven"
     EVIDENCE_MISSING = "EvidenceMissing"
     MEASUREMENT_BROKEN = "MeasurementBroken"
 

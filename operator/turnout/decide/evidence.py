@@ -22,8 +22,12 @@ BOUNDS_MS = (*map(float, BUCKETS_MS), float("inf"))
 
 OK = "ok"
 """The result of an attempt that became an answer."""
-NO_EVIDENCE = frozenset({"client_error", "too_long", "hung_up"})
-"""Results that say nothing of the model: the client's own mistakes, and clients that left."""
+REFUSED = frozenset({"client_error", "too_long"})
+"""The client's own mistakes. A prompt that is too long is the one or the other, by the models that are left to try."""
+HUNG_UP = "hung_up"
+"""The client left before there was an answer."""
+NO_EVIDENCE = REFUSED | {HUNG_UP}
+"""Results that say nothing of the model."""
 
 
 class Arm(StrEnum):

@@ -111,6 +111,12 @@ def _oddities(rollout: CanaryRollout, state: State) -> list[Condition]:
         words = f"The canary should get {state.weight} % of first attempts, and gets {100 * observed:.3g} % ({span})."
         why = " Keys are unequal: with sticky: Key each has an arm of its own." if _sticky(rollout) else ""
         found.append(holds(ConditionType.WEIGHT_OFF, "KeysUnequal" if why else "Observed", words + why))
+    if excess := state.excess(rollout):
+        lot = state.by_lot(rollout)
+        words = (
+            "It is the model." if lot else "The arms are not drawn by lot, so it may be the clients, and nothing waits."
+        )
+        found.append(holds(ConditionType.EXCLUDED_UNEVEN, "Model" if lot else "NotByLot", f"{excess} {words}"))
     if book.missing.silent:
         words = f"{len(book.missing.silent)} routers did not answer the last look; what they counted may still come."
         found.append(holds(ConditionType.EVIDENCE_MISSING, "RoutersSilent", words))
@@ -152,19 +158,26 @@ def _evidence(book: Ledger) -> tuple[ArmStatus, ...]:
 
 
 def _arm(arm: Arm, counts: ArmCounts, *, before: bool = False) -> ArmStatus:
-    failed = [(-n, result) for result, n in counts.results.items() if result not in {OK, *NO_EVIDENCE} and n > 0]
+    failed = {result: n for result, n in counts.results.items() if result not in {OK, *NO_EVIDENCE}}
+    excluded = {result: n for result, n in counts.results.items() if result in NO_EVIDENCE}
     share = error_share(counts)
     return ArmStatus(
         arm=arm.value,
         from_steps_before=before,
         requests=counts.requests,
         error_rate=measure(share.value) if share.of else None,
-        errors=tuple(ArmErrors(result=result, count=-n) for n, result in sorted(failed)),
+        errors=_kinds(failed),
+        excluded=_kinds(excluded),
         latency=_latency(counts.took, counts.ok),
         first_token=_latency(counts.first_token, counts.first_token.count),
         tokens=counts.tokens,
         cost_per_1k_tokens=measure(usd_per_1k_tokens(counts)),
     )
+
+
+def _kinds(counts: Mapping[str, int]) -> tuple[ArmErrors, ...]:
+    ordered = sorted((-n, result) for result, n in counts.items() if n > 0)
+    return tuple(ArmErrors(result=result, count=-n) for n, result in ordered)
 
 
 def _latency(took: Latencies, count: int) -> ArmLatency | None:

@@ -72,6 +72,14 @@ def _incomparable(turn: Turn, state: State) -> Lack:
     return "NothingToCompare", message
 
 
+def _uneven(turn: Turn, state: State) -> Lack:
+    """The canary has more of what is no evidence, and it is no evidence for that reason only."""
+    if not state.by_lot(turn.rollout) or not (excess := state.excess(turn.rollout)):
+        return None
+    words = "The clients of both are the same, drawn by lot, so it is the model: see to what it does, or set promote."
+    return "ExcludedUneven", f"{excess} {words}"
+
+
 def _few(turn: Turn, state: State) -> Lack:
     book, least = state.ledger, turn.rollout.spec.gates.min_requests
     arms = {"canary": book.canary.requests}
@@ -92,7 +100,7 @@ def _speechless(turn: Turn, _state: State) -> Lack:
     return "GateWithoutData", f"{told} The step does not end without: wait for it, leave the gate out, {_ways(turn)}."
 
 
-_CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _few, _speechless)
+_CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _uneven, _few, _speechless)
 """In the order in which they are told."""
 _JUDGING: tuple[Check, ...] = (_incomparable, _speechless)
 """Those that a promote passes over."""

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from turnout.api import CanaryRollout, ModelGroup
+from turnout.api.canaryrollout import Sticky
 from turnout.api.canaryrollout_status import MOST_DECISIONS, Action, DecisionStatus, RolloutPhase
 from turnout.api.schema import Part
+from turnout.decide.canary.excluded import excess
 from turnout.decide.canary.gates import Judgement, judge
 from turnout.decide.canary.ledger import Ledger
 from turnout.decide.canary.telling import gate_status
@@ -110,6 +112,15 @@ class State:
         """What the evidence of this step, or of the last one, says."""
         book, spec = self.ledger, rollout.spec
         return judge(spec.gates, canary=book.canary, baseline=book.compared, periods=len(spec.steps))
+
+    def excess(self, rollout: CanaryRollout) -> str:
+        """Of what is no evidence, and the canary surely has more of all the same, in words; empty: of nothing."""
+        book, spec = self.ledger, rollout.spec
+        return excess(spec.gates, canary=book.canary, baseline=book.compared, periods=len(spec.steps))
+
+    def by_lot(self, rollout: CanaryRollout) -> bool:
+        """Whether each request is drawn for an arm by itself, and at the same time as those it is compared with."""
+        return rollout.spec.sticky is Sticky.NONE and not self.ledger.alone
 
     def told(self, phase: RolloutPhase, reason: str, message: str) -> "State":
         """Where it is, and why."""
