@@ -116,6 +116,37 @@ def test_models_that_changed_while_the_last_step_was_aborted_begin_in_the_step_b
     assert (play.state.step, play.state.weight, play.state.ledger.earlier.requests) == (2, 25, 0)
 
 
+@pytest.mark.parametrize("entry", [0, 1], ids=["baseline", "canary"])
+def test_models_that_change_after_the_promotion_stay_and_are_said_to_be_unmeasured(entry: int) -> None:
+    """Nobody sends what is promoted back to a primary that may be on its way out. It is one decision; abort, taken
+    back, measures the new entry. Edited back, it is what was promoted.
+    """
+    play = Playground()
+    play.begin(3)
+    serve(play, 30, canary=answers(100))
+    promoted, before = (play.told, play.state.message), play.models[entry]
+    assert promoted[0] == ("Promoted", "Promoted", 100)
+    for name in (ELSEWHERE, "http://another/v1"):
+        play.models[entry] = model(("old", "gpt")[entry], name)
+        play.look()
+        play.look()
+        assert (play.told, play.decided[-1]) == (("Promoted", "GroupChanged", 100), ("Continue", "GroupChanged"))
+        assert "was not measured like this" in play.state.message
+    assert play.decided.count(("Continue", "GroupChanged")) == 1
+    play.group_is_broken = True
+    play.look()
+    assert play.told == ("Promoted", "GroupChanged", 100)
+    play.group_is_broken = False
+    changed, play.models[entry] = play.models[entry], before
+    play.look()
+    assert (play.told, play.state.message) == promoted
+    play.models[entry] = changed
+    for abort in (True, False):
+        play.spec["abort"] = abort
+        play.look()
+    assert (play.state.step, play.state.weight, play.state.ledger.earlier.requests) == (2, 25, 0)
+
+
 def test_what_was_rolled_back_keeps_its_evidence_when_its_entry_is_edited() -> None:
     """People look at it to see what it was. What rises after that is another model."""
     play = Playground(bake="1m")

@@ -35,6 +35,7 @@ PUBLISHING = timedelta(seconds=90)
 """For how long it may be unknown what routers run before hold time stands still. Any publish makes it so: for less than
 a second, or up to 89 if the kubelet is not woken (measured, DESIGN.md). Longer, routers may run anything or be gone.
 """
+CHANGED = "GroupChanged"
 ADOPTING = Finding(
     Reason.CANARY_IS_PRIMARY,
     "spec.model",
@@ -64,7 +65,7 @@ def advance(rollout: CanaryRollout, state: State, seen: Seen, *, now: datetime) 
     if state.adopted:
         return _outlived(turn, state)
     if state.phase is RolloutPhase.PROMOTED:
-        return aborted(turn, state) or state
+        return aborted(turn, state) or _unmeasured(turn, state)
     changed = _changed(turn, state, before)
     if changed is not None:
         return changed
@@ -147,6 +148,23 @@ def _outlived(turn: Turn, state: State) -> State:
     return state.told(RolloutPhase.PROMOTED, ADOPTED, message)
 
 
+def _unmeasured(turn: Turn, state: State) -> State:
+    """It is promoted. What the group's entries are made into now stays so: the primary may be on its way out."""
+    if turn.problem is not None:
+        return state
+    if state.hashes.entries == turn.found.entries:
+        why = next((d for d in state.decisions if d.action is Action.PROMOTE), None)
+        if why is None or state.reason != CHANGED:
+            return state
+        return state.told(RolloutPhase.PROMOTED, "Promoted", why.message or "")
+    message = (
+        "The group's entry of the canary or of the baseline changed after the promotion: it stays promoted, but was not"
+        " measured like this. Set abort and take it back to have it measured, or name the canary first in the group."
+    )
+    after = state.told(RolloutPhase.PROMOTED, CHANGED, message)
+    return after if state.reason == CHANGED else turn.decided(after, Action.CONTINUE, CHANGED, message)
+
+
 def _anew(turn: Turn, state: State) -> State:
     """Another rollout under the same name, or the first: from the beginning, with weight 0 until it may start."""
     rollout, runs = turn.rollout, state.runs + 1
@@ -180,7 +198,7 @@ def _changed(turn: Turn, state: State, before: Hashes) -> State | None:
         return going_on.decided(Action.CONTINUE, "SpecChanged", message, now)
     if before.group != state.hashes.group:
         message = "The group changed, but neither the canary nor the baseline: the step goes on."
-        return state.decided(Action.CONTINUE, "GroupChanged", message, now)
+        return state.decided(Action.CONTINUE, CHANGED, message, now)
     return None
 
 
@@ -198,5 +216,5 @@ def _measured_anew(turn: Turn, state: State) -> State:
             f" with, so it is measured in step {back}."
         )
     again = replace(state.at_step(back, turn.weight(back), same_models=False), left=left)
-    again = again.told(RolloutPhase.PROGRESSING, "GroupChanged", message)
-    return again.decided(Action.RESTART, "GroupChanged", message, turn.now)
+    again = again.told(RolloutPhase.PROGRESSING, CHANGED, message)
+    return again.decided(Action.RESTART, CHANGED, message, turn.now)
