@@ -80,11 +80,11 @@ def told(cluster: Cluster) -> list[tuple[str, str]]:
 
 def test_a_decision_is_told_three_ways_once(caplog: pytest.LogCaptureFixture) -> None:
     """However often its status is written."""
-    cluster = Cluster()
+    cluster, state = Cluster(), started()
     rollouts = cluster.rollouts()
     with caplog.at_level(logging.INFO, "turnout"):
         for _ in range(2):
-            rollouts.kept(cluster.live, started())
+            rollouts.kept(cluster.live, state)
             asyncio.run(rollouts.send_events())
     assert told(cluster) == [("Start", "Normal")]
     [event] = cluster.events.values()
