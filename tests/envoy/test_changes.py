@@ -127,11 +127,11 @@ def table(resource: dict, text: str) -> None:
 BROKEN_TABLES = {
     "another version": "turnout\t1\n",
     "nothing": "",
-    "an unknown line": "turnout\t6\nwhat\tis\tthis\n",
-    "a lane with a word too few": "turnout\t6\nlane\tid\tcluster\n",
-    "a model without its lane": "turnout\t6\ngroup\tg\t1\t1\t1\t1\t1\tlive\n"
+    "an unknown line": "turnout\t7\nwhat\tis\tthis\n",
+    "a lane with a word too few": "turnout\t7\nlane\tid\tcluster\n",
+    "a model without its lane": "turnout\t7\ngroup\tg\t1\t1\t1\t1\t1\tlive\n"
     "model\tg\tm\tnone\t1\t1\t1\t1\t1\t1\t1\t1\t0\t*\n",
-    "a number that is none": "turnout\t6\nkey\tk\t*\t*\tsoon\t0\n",
+    "a number that is none": "turnout\t7\nkey\tk\t*\t*\tsoon\t0\n",
     "no table at all": "\x00\x01\ufffd",
 }
 

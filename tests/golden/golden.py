@@ -110,9 +110,9 @@ def issued(name: str) -> Issued:
     """What a key of a case has: one token; of one whose name begins with "rotating-" the second is in the Secrets."""
     if not name.startswith("rotating-"):
         return Issued((token(name),))
-    text = SecretStr(f"{SECRET_MARK}second-token-of-{name}")
-    second = Token("5ec0", text, NOW - timedelta(minutes=2), state=TokenState.PENDING)
-    draining = Token("01d0", SecretStr(f"{SECRET_MARK}oldest-token-of-{name}"), ISSUED_AT, state=TokenState.DRAINING)
+    texts = [SecretStr(f"{SECRET_MARK}{which}-token-of-{name}") for which in ("oldest", "second")]
+    draining = Token("01d0", texts[0], ISSUED_AT, state=TokenState.DRAINING, slot=1)
+    second = Token("5ec0", texts[1], NOW - timedelta(minutes=2), state=TokenState.PENDING, slot=2)
     restarts = (Restart("Deployment", name.removeprefix("rotating-"), "", NOW),)
     rotation = Rotation(second.id, Step.RESTARTING, NOW, restarts=restarts)
     failure = Failure(NOW - timedelta(days=1), "Deployment 'billing' did not roll out: its deadline is over.")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.envoy import ENVOY, FILTER
 from harness.manifests import Manifest, snapshot, token
+from turnout.decide.issued import Issued
 from turnout.xds.bootstrap import ALONE, Address, bootstrap
 from turnout.xds.compile import compile_namespace
 from turnout.xds.limits import Sharing
@@ -111,17 +113,21 @@ class Router:
         self.status.base_url = httpx.URL(self.status_url)
         return self
 
-    def compile(self, *manifests: Manifest) -> Mapping[str, bytes]:
-        """The files for these manifests, which must be right; their version is what the router should report."""
-        compiled = compile_namespace(snapshot(*manifests), None, now=datetime.now(UTC), place=self.place)
+    def compile(self, *manifests: Manifest, issued: Mapping[str, Issued] | None = None) -> Mapping[str, bytes]:
+        """The files for these manifests, which must be right; their version is what the router should report. issued:
+        tokens of keys that have others than `token` says.
+        """
+        given = snapshot(*manifests)
+        given = replace(given, issued={**given.issued, **(issued or {})})
+        compiled = compile_namespace(given, None, now=datetime.now(UTC), place=self.place)
         problems = [v for v in compiled.decision.verdicts if v.problem]
         assert not problems, problems
         self.version = compiled.files.version
         return compiled.files.data
 
-    def publish(self, *manifests: Manifest) -> None:
+    def publish(self, *manifests: Manifest, issued: Mapping[str, Issued] | None = None) -> None:
         """Change to these manifests; returns when every part of the router runs them."""
-        self.write(self.compile(*manifests))
+        self.write(self.compile(*manifests, issued=issued))
         self._until(self._applied, "Envoy does not take the new configuration")
 
     def write(self, files: Mapping[str, bytes]) -> None:

@@ -53,7 +53,7 @@ def changed(issued: Keyring, decision: Decision, *, now: datetime) -> dict[str, 
             result[name] = begin(key, have, token, emergency=True, now=now)
         else:
             trigger = key.spec.rotation.trigger if key.spec.rotation else None
-            result[name] = Issued((*have.tokens, token), trigger=trigger, revocation=have.revocation)
+            result[name] = Issued(have.joined(token).tokens, trigger=trigger, revocation=have.revocation)
     return result
 
 
@@ -98,9 +98,9 @@ def _read_entry(name: str, entry: bytes) -> Issued:
     if have is None or not all(map(_is_ours, have.tokens)):
         # Not with the cause: it may quote a token.
         raise BrokenStateError(f"Secret {KEYRING}: entry {name} is not what Turnout wrote")
-    return have
+    return have.slotted()
 
 
 def _is_ours(token: Token) -> bool:
     text = token.token.get_secret_value()
-    return bool(re.fullmatch("[0-9a-f]+", token.id) and re.fullmatch("[!-~]{20,200}", text))
+    return bool(re.fullmatch("[0-9a-f]+", token.id) and re.fullmatch("[!-~]{20,200}", text) and token.slot >= 0)

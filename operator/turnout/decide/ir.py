@@ -144,6 +144,8 @@ class Key(Frozen):
     name: str
     token_id: str
     token: SecretStr
+    slot: int = 0
+    """What routers count it by: no other token of the key has the same."""
     scopes: tuple[str, ...]
     groups: tuple[str, ...]
     requests_per_minute: int | None = None

@@ -3,10 +3,11 @@
 Everything that a rotation needs to go on after a crash is in here; decide.rotation says what comes next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import count
 
 from pydantic import SecretStr
 
@@ -25,6 +26,8 @@ class Token:
             old one is dead.
         since: when it came into its state; None: with its issue.
         urgent: it was revoked at once, not when nobody used it any more.
+        slot: what routers count it by, from 0: no other token of its key has it until this one is gone from the
+            keyring. Tokens come and go for ever; what a router has begun to count stays in it as long as it runs.
     """
 
     id: str
@@ -34,6 +37,7 @@ class Token:
     state: TokenState = TokenState.ACTIVE
     since: datetime | None = None
     urgent: bool = False
+    slot: int = 0
 
     @property
     def began(self) -> datetime:
@@ -162,6 +166,20 @@ class Issued:
         """With other tokens."""
         return replace(self, tokens=tuple(tokens))
 
+    def joined(self, token: Token) -> "Issued":
+        """With a token more, the newest, in the lowest slot that is free."""
+        return self.with_tokens((*self.tokens, replace(token, slot=_free({t.slot for t in self.tokens}))))
+
+    def slotted(self) -> "Issued":
+        """With a slot for each token: those of a keyring that was written before there were any have all the same."""
+        taken, seen, tokens = {t.slot for t in self.tokens}, set[int](), []
+        for token in self.tokens:
+            slot = token.slot if token.slot not in seen else _free(taken)
+            taken.add(slot)
+            seen.add(slot)
+            tokens.append(replace(token, slot=slot))
+        return self.with_tokens(tokens)
+
     def killed(self, now: datetime) -> "Issued":
         """With every token Revoked at once."""
         lives = (t for t in self.tokens if t.state is not TokenState.REVOKED)
@@ -172,3 +190,12 @@ class Issued:
         """With these tokens in another state."""
         chosen = frozenset(ids)
         return self.with_tokens(t.turned(state, now) if t.id in chosen else t for t in self.tokens)
+
+
+def ids(keyring: Mapping[str, Issued]) -> frozenset[str]:
+    """Ids of all tokens that are kept."""
+    return frozenset(token.id for have in keyring.values() for token in have.tokens)
+
+
+def _free(taken: Set[int]) -> int:
+    return next(slot for slot in count() if slot not in taken)

@@ -121,6 +121,7 @@ def router_keys(key: ScopedKey, state: KeyState) -> tuple[Key, ...]:
             name=key.metadata.name,
             token_id=token.id,
             token=token.token,
+            slot=token.slot,
             scopes=tuple(sorted(key.spec.scopes)),
             groups=tuple(sorted(key.spec.model_groups)),
             requests_per_minute=key.spec.limits.requests_per_minute if key.spec.limits else None,

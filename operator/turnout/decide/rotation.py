@@ -104,7 +104,7 @@ def begin(key: ScopedKey, issued: Issued, token: Token, *, emergency: bool, now:
         issued = issued.killed(now)
     trigger = key.spec.rotation.trigger if key.spec.rotation else None
     rotation = Rotation(token.id, Step.PROVING, now, emergency=emergency)
-    return replace(issued, tokens=(*issued.tokens, token), rotation=rotation, trigger=trigger)
+    return replace(issued.joined(token), rotation=rotation, trigger=trigger)
 
 
 def revoke(issued: Issued, *, now: datetime) -> Issued:

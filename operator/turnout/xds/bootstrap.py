@@ -29,7 +29,7 @@ MOST_CONNECTIONS = 50_000
 """Client connections at a time; more are refused rather than letting the process run out of files or memory. A guess:
 each takes about 10 KB when idle."""
 
-TAGS = ("group", "model", "to", "key", "token", "arm", "attempt", "result", "reason", "code", "rollout", "of")
+TAGS = ("group", "model", "to", "key", "slot", "arm", "attempt", "result", "reason", "code", "rollout", "of")
 """Labels of the filter's metrics; each travels as ;name=value in the stat's name."""
 
 

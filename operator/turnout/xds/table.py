@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from turnout.decide.ir import Canary, Group, Key, Lane, Member, Router
 
-VERSION = 6
+VERSION = 7
 """Version of the format. A filter refuses a table of another version, and Envoy then keeps the last one."""
 
 
@@ -87,4 +87,4 @@ def _keys(keys: tuple[Key, ...]) -> Iterator[tuple[str | int, ...]]:
         rights = (",".join(key.scopes), ",".join(key.groups))
         limits = (key.requests_per_minute or 0, key.tokens_per_minute or 0)
         yield ("key", key.name, *rights, *limits, int(key.spent))
-    yield from (("token", key.name, key.token_id, key.expires_at_ms or 0) for key in keys)
+    yield from (("token", key.name, key.token_id, key.slot, key.expires_at_ms or 0) for key in keys)

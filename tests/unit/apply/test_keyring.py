@@ -32,12 +32,26 @@ def test_a_token_is_long_and_hides_itself() -> None:
 def test_the_keyring_reads_back_what_it_wrote() -> None:
     """Every token, and all that a rotation needs to go on, to the millisecond."""
     old = replace(keyring.mint("uid", now=NOW), state=TokenState.DRAINING, since=NOW + timedelta(hours=1))
-    new = keyring.mint("uid", now=NOW)
+    new = replace(keyring.mint("uid", now=NOW), slot=1)
     rotation = Rotation(new.id, Step.GOING_BACK, NOW, True, (Restart("Deployment", "app", "aa", NOW),), "it failed")
     whole = Issued((old, new), rotation, "2026-11-22", Failure(NOW, "before"), Revocation("bb", NOW, 730))
     issued = {"whole": whole, "plain": Issued((keyring.mint(None, now=NOW),)), "revoked": Issued()}
     assert keyring.read(keyring.keyring_secret("ai", issued)) == issued
     assert keyring.read(None) == {}
+
+
+def test_a_keyring_without_slots_is_read_with_slots() -> None:
+    """One of before there were any: always the same, and those that are written beside it are nobody else's."""
+    old, new, newest = (keyring.mint("uid", now=NOW) for _ in range(3))
+    document = keyring.keyring_secret("ai", {"app": Issued((old, new, newest))})
+    assert "slot" not in base64.b64decode(document["data"]["app"]).decode()
+    for _ in range(2):
+        read = keyring.read(document)["app"]
+        assert [t.slot for t in read.tokens] == [0, 1, 2]
+    left = read.with_tokens(read.tokens[1:])
+    assert keyring.read(keyring.keyring_secret("ai", {"app": left})) == {"app": left}
+    mixed = Issued((old, new, replace(newest, slot=1)))
+    assert [t.slot for t in keyring.read(keyring.keyring_secret("ai", {"app": mixed}))["app"].tokens] == [0, 2, 1]
 
 
 def test_what_a_decision_asks_for_is_done_to_the_keyring() -> None:
@@ -59,6 +73,7 @@ def test_what_a_decision_asks_for_is_done_to_the_keyring() -> None:
         "no json",
         '{"tokens": [{"id": "x"}]}',
         '{"tokens": [{"id": "aa", "token": "", "issued_at": "2026-01-01T00:00Z"}]}',
+        '{"tokens": [{"id": "aa", "token": "sk-turnout-0123456789012", "issued_at": "2026-01-01T00:00Z", "slot": -1}]}',
     ],
 )
 def test_a_keyring_of_somebody_else_is_an_error(entry: str) -> None:

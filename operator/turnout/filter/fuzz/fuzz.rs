@@ -152,7 +152,7 @@ fn judged(bytes: &[u8], cut: usize, new: impl Fn() -> Judge) {
 
 fn table(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    for text in [text.to_string(), format!("turnout\t6\n{}", text)] {
+    for text in [text.to_string(), format!("turnout\t7\n{}", text)] {
         if let Ok(table) = Table::parse(&text) {
             for model in table.groups.iter().flat_map(|g| &g.models) {
                 assert!(table.lanes.get(model.lane).is_some(), "every model has its lane");

@@ -217,8 +217,11 @@ impl Front {
         let endpoint = Endpoint::of(path);
         if endpoint != Some(Endpoint::Verify) {
             // To ask whether a token is good is no use of it.
-            count(Metric::TokenRequests, &[name, id], 1);
-            count(Metric::TokenUsedAt, &[name, id], self.started / 1000);
+            let tags = [name, &token.slot];
+            // The token first: whoever sees a request counted must not take it for one with the slot's last holder.
+            count(Metric::TokenUsed, &tags, token.number);
+            count(Metric::TokenUsedAt, &tags, self.started / 1000);
+            count(Metric::TokenRequests, &tags, 1);
         }
         let endpoint = endpoint.ok_or_else(|| replies::unknown_path(method, bare))?;
         if method != endpoint.method() {

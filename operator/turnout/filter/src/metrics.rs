@@ -45,9 +45,12 @@ pub enum Metric {
     /// Answered requests of a key.
     KeyRequests,
     /// Requests that came with a token of a key, whatever became of them; by them an old token is known to be unused.
+    /// By slot: tokens come and go for ever, and a series stays as long as Envoy does.
     TokenRequests,
     /// When the last of them came, in Unix seconds.
     TokenUsedAt,
+    /// Which token that one came with: `Token::number`.
+    TokenUsed,
     /// Prompt tokens.
     TokensIn,
     /// Prompt tokens that the provider had cached.
@@ -62,6 +65,7 @@ impl Metric {
     fn shape(self) -> (&'static str, MetricKind, &'static [&'static str]) {
         use MetricKind::{Counter, Gauge, Histogram};
         const USAGE: &[&str] = &["group", "model", "key"];
+        const TOKEN: &[&str] = &["key", "slot"];
         const ARM: &[&str] = &["group", "rollout", "arm"];
         const ARM_RESULT: &[&str] = &["group", "rollout", "arm", "result"];
         match self {
@@ -83,8 +87,9 @@ impl Metric {
             Metric::RequestMs => ("turnout_request_milliseconds", Histogram, &["group"]),
             Metric::FallbackRequests => ("turnout_fallback_requests", Counter, &["group"]),
             Metric::KeyRequests => ("turnout_key_requests", Counter, USAGE),
-            Metric::TokenRequests => ("turnout_token_requests", Counter, &["key", "token"]),
-            Metric::TokenUsedAt => ("turnout_token_last_used_timestamp_seconds", Gauge, &["key", "token"]),
+            Metric::TokenRequests => ("turnout_token_requests", Counter, TOKEN),
+            Metric::TokenUsedAt => ("turnout_token_last_used_timestamp_seconds", Gauge, TOKEN),
+            Metric::TokenUsed => ("turnout_token_last_used_id", Gauge, TOKEN),
             Metric::TokensIn => ("turnout_tokens_in", Counter, USAGE),
             Metric::TokensCached => ("turnout_tokens_cached", Counter, USAGE),
             Metric::TokensOut => ("turnout_tokens_out", Counter, USAGE),

@@ -11,7 +11,7 @@ use crate::words::Words;
 use std::collections::{HashMap, HashSet};
 
 /// The format that this module reads.
-pub const VERSION: &str = "6";
+pub const VERSION: &str = "7";
 
 /// One way to a model: everything between "try it" and the provider's answer.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ pub struct Key {
 pub struct Token {
     /// Its public name.
     pub id: String,
+    /// The id as a gauge can tell it: its hexadecimal digits behind a 1, so that none is lost; 0 if it has others.
+    pub number: u64,
+    /// The number that it has among the key's tokens as long as it lives; afterwards another has it.
+    pub slot: String,
     /// Unix ms; 0 = never.
     pub expires_ms: u64,
 }
@@ -149,7 +153,7 @@ impl Table {
         let mut lines = text.lines().zip(1..);
         let versioned = lines.next().map_or(false, |(line, _)| line.split('\t').eq(["turnout", VERSION]));
         if !versioned {
-            return Err(Malformed { line: 1, why: "not a table of version 6" });
+            return Err(Malformed { line: 1, why: "not a table of version 7" });
         }
         for (text, line) in lines {
             table.line(text, &mut lanes).map_err(|why| Malformed { line, why })?;
@@ -209,7 +213,7 @@ impl Table {
             }
             "token" => {
                 let key = self.keys.get_mut(words.text()?).ok_or("a token of an unknown key")?;
-                key.tokens.push(Token { id: words.text()?.to_string(), expires_ms: words.number()? });
+                key.tokens.push(words.token()?);
             }
             _ => return Err("an unknown kind of line"),
         }

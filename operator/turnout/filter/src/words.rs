@@ -4,7 +4,7 @@ use crate::arm::{Canary, WHOLE};
 use crate::circuit::Rules;
 use crate::cost::Price;
 use crate::fit::{Features, Talent};
-use crate::table::{Capacity, Group, Key, Lane, Model};
+use crate::table::{Capacity, Group, Key, Lane, Model, Token};
 use std::collections::HashMap;
 
 /// The words of one line that are not read yet.
@@ -138,6 +138,13 @@ impl<'a> Words<'a> {
         let (scopes, groups) = (self.list()?, self.list()?);
         let (rpm, tpm, spent) = (self.number()?, self.number()?, self.flag()?);
         Ok(Key { name, tokens: Vec::new(), scopes, groups, rpm, tpm, spent })
+    }
+
+    /// The rest of a token's line, after its key.
+    pub fn token(&mut self) -> Result<Token, &'static str> {
+        let (id, slot, expires_ms) = (self.text()?.to_string(), self.number()?.to_string(), self.number()?);
+        let number = u64::from_str_radix(&["1", &id].concat(), 16).unwrap_or(0);
+        Ok(Token { id, number, slot, expires_ms })
     }
 }
 

@@ -8,7 +8,7 @@ use turnout_filter::fit::{Features, Need};
 use turnout_filter::rights::{resolve, Denied};
 use turnout_filter::table::{Key, Table};
 
-const TABLE: &str = "turnout\t6
+const TABLE: &str = "turnout\t7
 lane\tla\tca\thost\t/v1\t\t\tua\t0\t0\t0
 lane\tlb\tcb\thost\t/v1\t\t\tub\t0\t0\t0
 lane\tlc\tcc\thost\t/v1\t\t\tuc\t0\t0\t0

@@ -20,6 +20,6 @@ fn a_change_is_shown_once_and_a_model_that_is_gone_is_closed() {
     assert_eq!((shown("a"), shown("a"), shown("b")), (vec![0, 2], vec![0, 2], vec![0]));
     later(1_000);
     assert_eq!(shown("a"), vec![0, 2, 1]);
-    assert_eq!(configure_front("turnout\t6\n"), 1);
+    assert_eq!(configure_front("turnout\t7\n"), 1);
     assert_eq!((shown("a"), shown("b")), (vec![0, 2, 1, 0], vec![0, 0]));
 }

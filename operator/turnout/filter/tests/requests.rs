@@ -92,6 +92,23 @@ fn keys_get_what_they_may_and_no_more() {
 }
 
 #[test]
+fn requests_are_counted_by_the_slot_of_their_token_which_tells_its_id() {
+    router();
+    let shown = |name: &str, slot: u64| {
+        let series = format!("turnout_token_{};key=all;slot={}", name, slot);
+        fake(|f| f.metrics.get(&series).cloned().unwrap_or_default())
+    };
+    for (client, path) in [("all/0a", "/v1/models"), ("all/token", "/v1/nothing"), ("all/0a", "/v1/auth/verify")] {
+        arrive_with(25, client, "GET", path);
+        proxy_on_delete(25);
+    }
+    assert_eq!((shown("requests", 0), shown("requests", 2)), (vec![1], vec![1]));
+    assert_eq!((shown("last_used_id", 0), shown("last_used_id", 2)), (vec![0], vec![0x10a]));
+    assert_eq!(shown("last_used_timestamp_seconds", 2), vec![1_000]);
+    assert_eq!(counted(&["turnout_token_requests;"]), 2);
+}
+
+#[test]
 fn the_list_of_models_is_openais_and_names_only_what_the_key_may_use() {
     router();
     arrive(30, "chat", "GET", "/v1/models");

@@ -3,7 +3,7 @@
 use turnout_filter::fit::{Features, Talent};
 use turnout_filter::table::{Capacity, Table};
 
-const GOOD: &str = "turnout\t6
+const GOOD: &str = "turnout\t7
 lane\tl1\tc1\tapi.example.com\t/api/v1\tauthorization\tBearer sk-1\tup\\u002d\\\"1\\\"\t600\t8\t300000
 lane\tl2\tc2\tlocalhost:8000\t\t\t\tllama\t0\t0\t0
 group\tassistant\t10000\t300000\t30000\t600000\t2\tcomplete
@@ -11,8 +11,8 @@ model\tassistant\tbig\tl1\t1\t5\t30000\t3\t60000\t140000\t14000\t420000\t128000\
 model\tassistant\tsmall\tl2\t0\t5\t30000\t3\t0\t0\t0\t0\t0\t*
 canary\tassistant\t5f2c1a77\t5f2c1a77-3\tsmall\t500\t1\tbig
 key\tbilling\tchat:create,models:list\tassistant\t500\t100000\t0
-token\tbilling\taa\t1800000000000
-token\tbilling\tbb\t0
+token\tbilling\t00ab12cd\t0\t1800000000000
+token\tbilling\tbb\t3\t0
 key\tall\t*\t*\t0\t0\t0
 ";
 
@@ -37,14 +37,15 @@ fn a_table_is_read_whole() {
     assert_eq!((canary.rollout.as_str(), canary.tag.as_str()), ("5f2c1a77", "5f2c1a77-3"));
     assert_eq!((canary.canary, canary.baseline, canary.weight, canary.sticky), (1, 0, 500, true));
     assert_eq!((key.scopes.len(), key.rpm, key.tpm), (2, 500, 100_000));
-    let expiry = |id| key.token(id).map(|token| token.expires_ms);
-    assert_eq!((expiry("aa"), expiry("bb"), expiry("cc")), (Some(1_800_000_000_000), Some(0), None));
+    let token = |id| key.token(id).map(|token| (token.number, token.slot.as_str(), token.expires_ms));
+    assert_eq!(token("00ab12cd"), Some((0x1_00ab_12cd, "0", 1_800_000_000_000)));
+    assert_eq!((token("bb"), token("cc")), (Some((0x1bb, "3", 0)), None));
     assert_eq!(table.group("assistant"), Some(0));
 }
 
 #[test]
 fn a_table_may_be_empty() {
-    assert!(Table::parse("turnout\t6\n").is_ok());
+    assert!(Table::parse("turnout\t7\n").is_ok());
 }
 
 #[test]
@@ -54,13 +55,15 @@ fn whatever_does_not_fit_refuses_the_table() {
         GOOD.replacen(from, to, 1)
     };
     let bad = [
-        changed("turnout\t6", "turnout\t1"),
-        changed("turnout\t6\n", ""),
+        changed("turnout\t7", "turnout\t1"),
+        changed("turnout\t7\n", ""),
         changed("key\tall", "kee\tall"),
         changed("key\tall", "key\tbilling"),
         changed("token\tbilling\tbb", "token\tnobody\tbb"),
         changed("token\tbilling\tbb", "token\tbilling\t"),
-        changed("bb\t0", "bb\tnever"),
+        changed("bb\t3\t0", "bb\t3\tnever"),
+        changed("bb\t3\t0", "bb\tlast\t0"),
+        changed("bb\t3\t0", "bb\t0"),
         changed("lane\tl2", "lane\tl1"),
         changed("model\tassistant\tbig\tl1", "model\tassistant\tbig\tl9"),
         changed("model\tassistant\tbig", "model\tother\tbig"),

@@ -5,7 +5,7 @@ use turnout_filter::entry::*;
 use turnout_filter::host::{fake, Buffer, Map};
 
 /// Two lanes on different endpoints, the second without a credential; a live, a complete and a lonely group.
-pub const TABLE: &str = "turnout\t6
+pub const TABLE: &str = "turnout\t7
 lane\tla\tca\ta.example\t/api/v1\tauthorization\tBearer sk-a\tup-a\t0\t0\t0
 lane\tlb\tcb\tb.example\t\t\t\tup-b\t0\t0\t0
 group\talone\t1000\t5000\t2000\t60000\t1\tlive
@@ -17,12 +17,13 @@ group\twhole\t1000\t5000\t2000\t60000\t1\tcomplete
 model\twhole\ta\tla\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 model\twhole\tb\tlb\t1\t3\t1000\t2\t0\t0\t0\t0\t0\t*
 key\tall\t*\t*\t60\t1000\t0
-token\tall\ttoken\t0
+token\tall\ttoken\t0\t0
+token\tall\t0a\t2\t0
 key\tchat\tchat:create\tlive\t0\t0\t0
-token\tchat\tother\t1000
-token\tchat\ttoken\t2000000
+token\tchat\tother\t0\t1000
+token\tchat\ttoken\t1\t2000000
 key\tembed\tembeddings:create\t*\t0\t0\t0
-token\tembed\ttoken\t0
+token\tembed\ttoken\t0\t0
 ";
 
 pub const FRONT_ROOT: u32 = 1;
@@ -64,9 +65,13 @@ pub fn set_headers(map: Map, pairs: &[(&str, &str)]) {
 
 /// A request of a key at its front; its context is `front`. Returns what the filter did with its headers.
 pub fn arrive(front: u32, key: &str, method: &str, path: &str) -> u32 {
+    arrive_with(front, &format!("{}/token", key), method, path)
+}
+
+/// The same with another of its tokens: KEY/ID.
+pub fn arrive_with(front: u32, client: &str, method: &str, path: &str) -> u32 {
     fake(|f| f.reply = None);
-    let client = format!("{}/token", key);
-    set_headers(Map::Request, &[(":method", method), (":path", path), ("x-turnout-client", &client)]);
+    set_headers(Map::Request, &[(":method", method), (":path", path), ("x-turnout-client", client)]);
     proxy_on_context_create(front, FRONT_ROOT);
     proxy_on_request_headers(front, 3, 0)
 }
