@@ -94,6 +94,11 @@ class Engine:
         return self._previous or Router(namespace=self._settings.namespace)
 
     @property
+    def issued(self) -> Keyring:
+        """What was issued and is kept."""
+        return self._issued
+
+    @property
     def version(self) -> str:
         """The version that Envoy runs; empty before the first."""
         return self._published.version if self._published else ""

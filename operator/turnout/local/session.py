@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from turnout.api import CanaryRollout
 from turnout.decide.canary.state import State
 from turnout.decide.ir import Router
+from turnout.decide.issued import ids
 from turnout.errors import UsageError
 from turnout.local.checks import refuse_mistakes
 from turnout.local.clock import Clock
@@ -91,8 +92,10 @@ class Session:
         self._envoy = Envoy(binary, folder, place, options.listen, access_log=options.access_log)
         clock = Clock(options.speed)
         self._engine = Engine(Settings(self._namespace, place, self.url), self.home, self._envoy, self._http, clock)
-        written = self._engine.write_statuses
-        self._watcher = Watcher(self._http, self._envoy.url, written, self.home.ledger(), clock)
+        engine, ledger = self._engine, self.home.ledger()
+        self._watcher = Watcher(
+            self._http, self._envoy.url, engine.write_statuses, ledger, clock, lambda: ids(engine.issued)
+        )
         self._busy = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._impatient = asyncio.Event()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime
 
 import httpx
@@ -42,12 +42,16 @@ class Watcher:
         write_statuses: Callable[[Observation], None],
         ledger: Ledger,
         clock: Clock,
+        known: Callable[[], Set[str]],
     ) -> None:
-        """url: the status listener; ledger: what keys had used before this Envoy began; clock: that of rollouts."""
+        """url: the status listener; ledger: what keys had used before this Envoy began; clock: that of rollouts; known:
+        ids of the tokens that are kept.
+        """
         self.ledger = ledger.of_routers(frozenset())
         self._http = http
         self._url = url
         self._write_statuses = write_statuses
+        self._known = known
         self._figures = Figures()
         self._sampler = Sampler()
         self._book = UseBook()
@@ -78,6 +82,7 @@ class Watcher:
         self._figures.add(samples, now)
         self._sampler.add("envoy", samples, now)
         self._book.add("envoy", samples, began)
+        self._book.forget(self._known())
         self.uses = self._book.uses(["envoy"], began)
         self.ledger = self.ledger.looked("envoy", spending(samples), began)
         self._tell_changes(router, lanes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime
 
 import httpx
@@ -34,8 +34,11 @@ class RouterWatcher:
         observe: Callable[[Observation], None],
         every_s: float,
         ledger: Ledger,
+        known: Callable[[], Set[str] | None] = lambda: None,
     ) -> None:
-        """pods: all that have an address; observe: told of each look; ledger: what keys had used until now."""
+        """pods: all that have an address; observe: told of each look; ledger: what keys had used until now; known: ids
+        of the tokens that the keyring holds, None: nobody knows yet.
+        """
         self._http = http
         self._pods = pods
         self._observe = observe
@@ -45,6 +48,7 @@ class RouterWatcher:
         self._uptimes = Uptimes()
         self._arms = ArmBook()
         self._ledger = ledger
+        self._known = known
         self._lanes: dict[str, tuple[LaneState, ...]] = {}
 
     async def run(self) -> None:
@@ -68,6 +72,8 @@ class RouterWatcher:
         self._lanes = {life: states for life, states in self._lanes.items() if life in lives}
         for book in (self._sampler, self._uses, self._uptimes):
             book.keep({pod.life for pod in pods})
+        if (known := self._known()) is not None:
+            self._uses.forget(known)
         self._ledger = self._ledger.of_routers({pod.life for pod in pods})
         lanes = [state for states in self._lanes.values() for state in states]
         figures = self._sampler.figures(asyncio.get_running_loop().time())

@@ -71,6 +71,7 @@ class Workers:
             worker.observe,
             context.settings.scrape_s,
             worker.books.ledger,
+            lambda: worker.known,
         )
         beside = [asyncio.create_task(work) for work in (worker.reporter.run(), watcher.run())]
         try:

@@ -18,6 +18,7 @@ from turnout.decide.build import Decision
 from turnout.decide.canary.standing import Change
 from turnout.decide.evidence import Look
 from turnout.decide.ir import Router, dump, load
+from turnout.decide.issued import ids
 from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.rollouts import States
@@ -97,6 +98,11 @@ class Worker:
         keys = self._compiled.decision.keys if self._compiled else ()
         if any(is_spent(state.key, self.books.ledger.at(now()).of(state.name)) != state.spent for state in keys):
             self.waker.wake(urgent=True)
+
+    @property
+    def known(self) -> frozenset[str] | None:
+        """Ids of the tokens that the keyring holds, those that routers may have among them; None: not read yet."""
+        return ids(self._decided[0].issued) if self._decided else None
 
     def _advance_rollouts(self) -> None:
         """Decide on rollouts, by what was seen since the last time. A fall must reach routers now."""

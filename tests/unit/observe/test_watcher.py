@@ -21,6 +21,11 @@ turnout_tokens_out{group="assistant",model="gpt",key="app"} 5
 # TYPE turnout_cost_nanousd counter
 turnout_cost_nanousd{group="assistant",model="gpt",key="app"} 7000
 """
+USED = """# TYPE turnout_token_requests counter
+turnout_token_requests{key="app",slot="0"} 3
+# TYPE turnout_token_last_used_id gauge
+turnout_token_last_used_id{key="app",slot="0"} 4307615726
+"""
 OPEN = {"lane": "a", "circuit": "Open", "failures": 5, "openForMs": 9, "ramping": False, "refusal": None}
 
 
@@ -97,6 +102,18 @@ async def test_an_old_router_is_only_a_beginning_for_books_that_begin_anew() -> 
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=COUNTED))) as http:
         await RouterWatcher(http, lambda: (old,), seen.append, every_s=1, ledger=Ledger()).look()
     assert [one.ledger and one.ledger.month for one in seen] == [{}]
+
+
+async def test_tokens_that_are_in_no_keyring_are_forgotten() -> None:
+    """As soon as somebody knows what is in it."""
+    known: set[str] | None = None
+    pod = RouterPod("ai", "one", "10.0.0.1", "uid-1/0")
+    seen: list[Observation] = []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=USED))) as http:
+        watcher = RouterWatcher(http, lambda: (pod,), seen.append, every_s=1, ledger=Ledger(), known=lambda: known)
+        for known in (None, {"00c0ffee", "beef0001"}, {"beef0001"}):  # noqa: B007  the watcher asks for it
+            await watcher.look()
+    assert [list(one.uses.last) for one in seen] == [["00c0ffee"], ["00c0ffee"], []]
 
 
 async def test_a_bug_in_a_look_stops_nobody_who_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
