@@ -9,8 +9,8 @@ import httpx
 
 from harness.binaries import rate_limit_service
 from harness.packages import PATH, require
+from harness.ports import free_ports
 from harness.router import eventually
-from turnout.local.envoy import free_port
 
 CONFIG = Path(__file__).parents[2] / "manifests" / "rate-limit-service"
 
@@ -21,7 +21,7 @@ class RateLimits:
     def __init__(self, folder: Path) -> None:
         require({"redis-server": "redis-server"})
         program = rate_limit_service()
-        redis, http, debug, self.port = (free_port() for _ in range(4))
+        redis, http, debug, self.port = free_ports(4)
         bind = ["--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         settings = {
             "REDIS_SOCKET_TYPE": "tcp",

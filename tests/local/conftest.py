@@ -13,8 +13,8 @@ import httpx
 import openai
 import pytest
 
+from harness.ports import free_ports
 from harness.router import eventually
-from turnout.local.envoy import free_port
 
 TURNOUT = Path(sys.prefix) / "bin" / "turnout"
 START_S = 30.0
@@ -58,8 +58,8 @@ class Laptop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {"first": free_port(), "second": free_port()}
-        self.port = free_port()
+        self.port, first, second = free_ports(3)
+        self.ports = {"first": first, "second": second}
         self.process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []
         self.write("group.yaml", GROUP % self.ports)

@@ -12,6 +12,8 @@ import httpx
 import openai
 import pytest
 
+from harness.ports import free_ports
+
 DAMAGED_CA = """\
 apiVersion: v1
 kind: Secret
@@ -109,7 +111,7 @@ def test_a_port_of_another_run(running, laptop, tmp_path: Path) -> None:
 
 def test_a_second_run_on_the_same_folder(running) -> None:
     """Two of them would write over each other's files."""
-    first, running.port = running.process, running.port + 1
+    first, running.port = running.process, free_ports(1)[0]
     assert f"is held by another `turnout run`, process {first.pid}" in refusal(running.spawn())
     running.process = first
 

@@ -10,8 +10,8 @@ import openai
 import pytest
 import yaml
 
+from harness.ports import free_ports
 from harness.router import eventually
-from turnout.local.envoy import free_port
 
 
 def test_the_sdk_gets_an_answer_with_nothing_but_the_env_file(running) -> None:
@@ -171,7 +171,7 @@ def test_a_deleted_key_is_refused_and_its_files_go(running) -> None:
 def test_a_new_model_gets_its_fake_provider(running) -> None:
     """Whoever tries things out with --fake-providers can add a model at a new port and use it."""
     text = (running.folder / "group.yaml").read_text()
-    running.write("group.yaml", text.replace(f":{running.ports['first']}/", f":{free_port()}/"))
+    running.write("group.yaml", text.replace(f":{running.ports['first']}/", f":{free_ports(1)[0]}/"))
     running.said("applied in")
     assert running.ask()[1] == "first"
 
