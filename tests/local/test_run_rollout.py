@@ -140,14 +140,14 @@ def test_mistakes_are_told_at_their_line_and_nothing_moves(laptop) -> None:
         assert "rollout.yaml:" in laptop.said(words)
 
 
-def test_a_day_passes_in_seconds_with_fake_providers(laptop) -> None:
+def test_hours_pass_in_seconds_with_fake_providers(laptop) -> None:
     """Nobody calls but Turnout itself, which says so; never with real providers. What came of it is of no effect on a
     real run.
     """
-    write(laptop, hold="12h")
+    write(laptop, hold="3h")
     assert laptop.spawn("--speed", "3600").wait(20) == 2
-    laptop.start("--speed", "7200")
-    laptop.said("time passes 7200 times as fast for rollouts, and requests are made up")
+    laptop.start("--speed", "1800")
+    laptop.said("time passes 1800 times as fast for rollouts, and requests are made up")
     eventually(lambda: phase(laptop, MAKE_BELIEVE) == ("Promoted", 100), within=60)
     assert not laptop.home.exists()
     assert laptop.stop() == 0
