@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import openai
+import pytest
 
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 
@@ -73,6 +75,17 @@ def code_of(response: httpx.Response) -> str | None:
     assert error["type"]
     code: str | None = error["code"]
     return code
+
+
+def hang_up(client: httpx.Client, count: int, model: str = "assistant", **fields: Any) -> None:
+    """So many calls at once by a client that leaves before an answer: its time-out lets them reach the provider."""
+
+    def one(_: int) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            post(client, model, **fields)
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(one, range(count)))
 
 
 async def burst(client: httpx.AsyncClient, count: int, *, model: str = "assistant", **fields: Any) -> Counter[str]:
