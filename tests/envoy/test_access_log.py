@@ -103,7 +103,7 @@ def test_a_stream_tells_its_first_content_and_its_end(
 ) -> None:
     """Its firstByteMs is the first content's, not that of the provider's headers; tokens come last."""
     usage = event({**completion(), "object": "chat.completion.chunk", "choices": [], "usage": USAGE})
-    wire.answer = stream(ROLE, 0.1, chunk("a"), 0.2, chunk("b"), END, usage, DONE)
+    wire.answer = stream(ROLE, 0.1, chunk("a"), 0.6, chunk("b"), END, usage, DONE)
     post(router.http(), stream=True)
     line = logged()
     assert steady(line)["stream"] is True
@@ -142,7 +142,7 @@ def test_a_client_that_leaves_before_an_answer_is_told(
     """Status 0, nobody answered, and the attempt's time is how long it waited."""
     wire.answer = [Step.STALL]
     with pytest.raises(httpx.ReadTimeout):
-        post(router.http(timeout=0.2))
+        post(router.http(timeout=0.6))
     line = logged()
     known = {"status": 0, "flags": "DC", "model": None, "firstByteMs": None, **UNKNOWN}
     assert {name: line[name] for name in known} == known

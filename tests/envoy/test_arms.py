@@ -16,7 +16,7 @@ from turnout.observe.scrape import METRICS, samples
 
 KEYS = [f"team-{n}" for n in range(60)]
 PRICE = {"input": "1", "output": "2"}
-QUICK = {"circuit": {"failures": 20, "recovery": "1h"}, "timeouts": {"firstToken": "300ms", "request": "300ms"}}
+QUICK = {"circuit": {"failures": 20, "recovery": "1h"}}
 PATIENT = {**QUICK, "circuit": {"failures": 1000}}
 LONG = {"timeouts": {"firstToken": "20s", "request": "20s"}}
 

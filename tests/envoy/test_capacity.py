@@ -28,7 +28,7 @@ def answers(router: Router, calls: int, at_once: int) -> list[httpx.Response]:
 def test_only_so_many_are_in_flight_and_the_rest_spills_in_order(router: Router, trio: Trio) -> None:
     """Three at the first, two at the second, all else at the third; nobody sees an error, no circuit opens."""
     for provider in trio:
-        provider.mode("slow:0.5")
+        provider.mode("slow:1.5")  # all twelve are there before the first has its answer
     models = [
         {**trio.one.manifest, "capacity": {"concurrentRequests": 3}},
         {**trio.two.manifest, "capacity": {"concurrentRequests": 2}},
@@ -58,7 +58,7 @@ def test_a_rate_holds_over_all_workers(router: Router, trio: Trio) -> None:
 
 def test_when_nobody_has_room_the_client_is_told_to_come_back(router: Router, trio: Trio) -> None:
     """429 in OpenAI's words with Retry-After, from us: no provider is asked more than it takes."""
-    trio.one.mode("slow:0.5")
+    trio.one.mode("slow:1")  # so are these five
     model = {**trio.one.manifest, "upstreamName": "few", "capacity": {"concurrentRequests": 1}}
     router.publish(group("assistant", model), key("app"), *trio.secrets)
     refused = [a for a in answers(router, 5, 5) if a.status_code != 200]

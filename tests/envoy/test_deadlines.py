@@ -16,12 +16,12 @@ PATIENT = {"circuit": {"failures": 1000}}
 
 @pytest.fixture(scope="module")
 def router(serve: Serve, trio: Trio, wire: Wire) -> Router:
-    """Three models that may take 400 ms each, and 600 ms together."""
-    timeouts = {"request": "400ms", "firstToken": "400ms", "total": "600ms"}
+    """Three models that may take 800 ms each, and 1.3 s together."""
+    timeouts = {"request": "800ms", "firstToken": "800ms", "total": "1300ms"}
     models = [p.manifest for p in trio]
     return serve(
         group("assistant", *models, timeouts=timeouts, **PATIENT),
-        group("wired", model("wire", wire.url), timeouts=timeouts),
+        group("wired", model("wire", wire.url), timeouts={**timeouts, "total": "800ms"}),
         group("whole", *models, timeouts=timeouts, delivery="Complete", **PATIENT),
         group("twice", models[0], models[1], timeouts={"request": "5s"}, attemptsPerModel=2, **PATIENT),
         key("app"),
@@ -44,26 +44,27 @@ def granted(http: httpx.Client, milliseconds: str) -> httpx.Response:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", ["assistant", "whole"])
 def test_attempts_share_the_time_that_there_is(http: httpx.Client, trio: Trio, name: str, stream: bool) -> None:
-    """The first hangs for its 400 ms, the second has what is left, the third is not asked any more: 504."""
+    """The first hangs for its 800 ms, the second has what is left, the third is not asked any more: 504."""
     for provider in trio:
         provider.mode("hang")
     started = time.monotonic()
     answer = post(http, name, stream=stream)
     took = time.monotonic() - started
     assert answer.status_code == 504, answer.text
-    assert 0.55 < took < 2.0
+    assert 1.25 < took < 3.0
     assert answer.json()["error"]["type"] == "upstream_error"
     assert [len(p.seen) for p in trio] == [1, 1, 0]
     assert answer.headers["x-turnout-fallback"].startswith("one=timeout")
 
 
 def test_a_client_may_grant_less(http: httpx.Client, trio: Trio) -> None:
-    """x-turnout-timeout-ms: after 150 ms it is over; no provider hears of the header."""
+    """x-turnout-timeout-ms: after 500 ms it is over; no provider hears of the header."""
     trio.one.mode("hang")
     started = time.monotonic()
-    answer = granted(http, "150")
+    answer = granted(http, "500")
     assert answer.status_code == 504
-    assert 0.14 < time.monotonic() - started < 1.5
+    took = time.monotonic() - started
+    assert 0.49 < took < 2.0
     assert not [name for name in trio.one.seen[0].headers if name.startswith("x-turnout")]
 
 
@@ -73,7 +74,7 @@ def test_a_client_may_not_grant_more(http: httpx.Client, trio: Trio) -> None:
         provider.mode("hang")
     started = time.monotonic()
     assert granted(http, "60000").status_code == 504
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "99999999999999999999999"])

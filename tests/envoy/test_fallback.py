@@ -43,7 +43,7 @@ FAULTS = {
 def router(serve: Serve, trio: Trio, wire: Wire, refusing_port: int) -> Router:
     """Groups with a first model of every kind of trouble."""
     one, two, three = trio.models
-    quick = {"timeouts": {"firstToken": "300ms", "idle": "300ms", "request": "300ms"}, **PATIENT}
+    quick = {"timeouts": {"firstToken": "800ms", "idle": "800ms", "request": "800ms"}, **PATIENT}
     return serve(
         group("assistant", one, two, three, **quick),
         group("alone", one, **quick),

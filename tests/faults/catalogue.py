@@ -12,7 +12,8 @@ from harness.wire import DONE, END, ROLE, Step, Steps, completion, event, head, 
 LATE = 2.0
 """Seconds: later than every deadline of the table, and sooner than the client gives up."""
 
-HOUR_FROM_NOW = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+TOMORROW = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
+"""The tests may be collected more than an hour before the last of them runs."""
 
 _SPOKEN = stream(*s.SPOKEN)
 _CHUNK = {"object": "chat.completion.chunk", "choices": [], "usage": None}
@@ -120,7 +121,7 @@ _RESET = {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "
 _LIMITS = (
     _refuses("429", "429 without a time", 429, s.RATE_LIMIT),
     _refuses("429-seconds", "429, Retry-After in seconds", 429, s.RATE_LIMIT, retry_after="60"),
-    _refuses("429-date", "429, Retry-After as a date", 429, s.RATE_LIMIT, retry_after=HOUR_FROM_NOW),
+    _refuses("429-date", "429, Retry-After as a date", 429, s.RATE_LIMIT, retry_after=TOMORROW),
     _refuses("429-ms", "429, retry-after-ms", 429, s.RATE_LIMIT, retry_after_ms="60000"),
     _refuses("429-reset", "429, x-ratelimit-reset-requests", 429, s.RATE_LIMIT, **_RESET),
     _refuses("429-quota", "429 insufficient_quota", 429, s.QUOTA),
