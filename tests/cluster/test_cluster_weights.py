@@ -24,8 +24,14 @@ GATES = {
     "cost": {"maxRatio": "1.5"},
     "minRequests": 20,
 }
+LENIENT = {**GATES, "latency": {"maxMeanRatio": "3", "maxP95Ratio": "5"}}
+"""At 100 % a canary is compared with what was before, when the machine may have had less to do."""
+MEAN_ONLY = {**GATES, "latency": {"maxMeanRatio": "1.5"}}
+"""What is slow on average is slow at its p95, too, and which of the two is told first is a matter of luck."""
 GROSS = [{"weight": 50, "hold": "1h"}, {"weight": 100}]
 ROUNDS = 6
+UNDER_WAY_S = 5.0
+"""Calls that a canary got before routers went back are over then. The slow one takes a second."""
 
 
 class Traffic:
@@ -113,6 +119,13 @@ def wait_for(here: World, name: str, check: Callable[[Object], Any], what: str, 
         raise
 
 
+def events(here: World, name: str) -> list[str]:
+    """Reasons of its Events so far, sorted."""
+    selector = f"involvedObject.kind=CanaryRollout,involvedObject.name={name}"
+    said = here.cluster.kubectl("get", "events", "-n", here.namespace, f"--field-selector={selector}", "-o", "json")
+    return sorted(event["reason"] for event in json.loads(said)["items"])
+
+
 def share_is_right(found: Object) -> bool:
     """Whether there is a measured share, and the wanted one lies in its interval."""
     weight = found["weight"]
@@ -126,7 +139,7 @@ def share_is_right(found: Object) -> bool:
 def test_a_good_canary_is_promoted_and_adopted_and_no_call_fails(here: World) -> None:
     """5, 25, 50, 100 %; the group's own edit makes it permanent; Events tell each decision."""
     with Traffic(here) as traffic:
-        roll_out(here, "good")
+        roll_out(here, "good", gates=LENIENT)
         for weight in (5, 25, 50):
 
             def there(found: Object, weight: int = weight) -> bool:
@@ -146,16 +159,14 @@ def test_a_good_canary_is_promoted_and_adopted_and_no_call_fails(here: World) ->
     decided = [(d["action"], d.get("weight")) for d in reversed(found["decisions"])]
     steps = [("Start", 5), ("Advance", 25), ("Advance", 50), ("Advance", 100), ("Promote", 100), ("Promote", 0)]
     assert [d for d in decided if d[0] != "Hold"] == steps
-    selector = "involvedObject.kind=CanaryRollout,involvedObject.name=good"
-    said = here.cluster.kubectl("get", "events", "-n", here.namespace, f"--field-selector={selector}", "-o", "json")
-    events = json.loads(said)["items"]
-    assert sorted(e["reason"] for e in events) == sorted(action for action, _ in decided)
+    actions = sorted(action for action, _ in decided)  # Events come after the status that decides
+    here.cluster.wait_for(lambda: events(here, "good") == actions, f"an Event for each of {actions}")
 
 
 @pytest.mark.parametrize(
     ("name", "model", "trouble", "gate"),
     [
-        ("slow", "second", "slow:0.3", "MeanLatency"),
+        ("slow", "second", "slow:1", "MeanLatency"),
         ("dear", "second", "", "Cost"),
         ("failing", "third", "500", "ErrorRate"),  # its circuit stays open for a while
     ],
@@ -172,8 +183,10 @@ def test_a_bad_canary_goes_back_for_its_reason_and_no_call_fails(
         here.cluster.apply(group, namespace=here.namespace)
         here.cluster.wait_for(here.ready, "the price", 60)
     with Traffic(here) as traffic:
-        roll_out(here, name, model=model, steps=STEPS[1:])
+        roll_out(here, name, model=model, steps=STEPS[1:], gates=MEAN_ONLY if gate == "MeanLatency" else GATES)
         found = wait_for(here, name, lambda s: s["phase"] == "RolledBack", "rolled back")
+        wait_for(here, name, lambda s: s["weight"].get("applied") == 0, "weight 0 on all routers")
+        time.sleep(UNDER_WAY_S)
         back = traffic.calls.answered[model]
         time.sleep(2)
     assert traffic.calls.errors + traffic.calls.cut == []
@@ -184,7 +197,7 @@ def test_a_bad_canary_goes_back_for_its_reason_and_no_call_fails(
     assert condition({"status": found}, "Stalled") == "True"
     evidence = {arm["arm"]: arm["requests"] for arm in found["evidence"]}
     print(f"{name}: back after {evidence}: {decision['message']}")
-    assert traffic.calls.answered[model] - back <= 12, "more than were under way"
+    assert traffic.calls.answered[model] == back, "it still gets calls"
     assert status(here, name)["phase"] == "RolledBack"
 
 
