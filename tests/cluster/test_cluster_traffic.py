@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -14,25 +15,36 @@ from harness.images import CLIENT
 from harness.world import MODELS, Calls, World, ask
 
 IN_FLIGHT = 20
-CALLS = 200
+CALLS, AFTER = 200, 20
+"""Calls at the least; how many of them begin when what happens midway has happened, however long that takes."""
 
 
-async def many(client: openai.AsyncOpenAI, whole: Calls, streams: Calls, at_half: Callable[[], Any]) -> None:
-    """CALLS calls, every second one a stream, IN_FLIGHT at a time; `at_half` runs beside them when half have begun."""
-    begun = 0
-    event: list[asyncio.Task[Any]] = []
+async def many(client: openai.AsyncOpenAI, whole: Calls, streams: Calls, at_half: Callable[[], Any]) -> int:
+    """CALLS calls or more, every second one a stream, IN_FLIGHT at a time; how many. `at_half` runs beside them when
+    half have begun, and AFTER begin when it is over.
+    """
+    begun, enough = 0, math.inf
+    event: list[asyncio.Task[None]] = []
+
+    async def midway() -> None:
+        nonlocal enough
+        try:
+            await asyncio.to_thread(at_half)
+        finally:
+            enough = max(CALLS, begun + AFTER)
 
     async def caller() -> None:
         nonlocal begun
-        while begun < CALLS:
+        while begun < enough:
             begun += 1
             if begun == CALLS // 2:
-                event.append(asyncio.create_task(asyncio.to_thread(at_half)))
+                event.append(asyncio.create_task(midway()))
             stream = begun % 2 == 0
             await ask(client, streams if stream else whole, stream=stream)
 
     await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
     await event[0]
+    return begun
 
 
 @pytest.mark.parametrize("delivery", ["Live", "Complete"])
@@ -40,13 +52,13 @@ def test_killing_the_primary_costs_no_answer(world: Callable[..., World], delive
     """200 calls, the primary killed midway: none fails, but Live streams past their first content, which raise."""
     here = world(f"kill-{delivery.lower()}", delivery)
     whole, streams = Calls(), Calls()
-    here.run(lambda client: many(client, whole, streams, lambda: here.kill("primary")))
+    begun = here.run(lambda client: many(client, whole, streams, lambda: here.kill("primary")))
     print(f"{delivery}: not streaming: {whole}; streaming: {streams}")
 
     assert whole.errors == []
-    assert whole.whole == CALLS // 2
+    assert whole.whole == begun - begun // 2
     assert streams.errors == []
-    assert streams.whole + len(streams.cut) == CALLS // 2
+    assert streams.whole + len(streams.cut) == begun // 2
     assert whole.nameless + streams.nameless == 0
     assert whole.answered.keys() <= set(MODELS)
     assert whole.answered["primary"] > 0
