@@ -28,6 +28,17 @@ configMapGenerator:
 """
 
 
+AT_MOST_S = 600
+"""For one test. The longest take two minutes; on a busy machine, much longer. It only ends what hangs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this folder have more time than others have; the hook is called for all there are."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(AT_MOST_S))
+
+
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The cluster with CRDs and the operator. Images, and the CPU that a router asks for, are the tests' own."""

@@ -7,7 +7,8 @@ from harness.cluster import condition
 from harness.world import World, key
 
 ROUTER = "turnout-router"
-CALL = {"model": "assistant", "messages": [{"role": "user", "content": "Say hello."}]}
+CALL = {"model": "assistant", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 1}
+"""A short answer: the calls must be over before the limit lets another one in, after twelve seconds."""
 
 
 def counted(here: World) -> set[int]:

@@ -55,7 +55,7 @@ def test_a_budget_holds_over_routers_and_a_killed_operator_counts_nothing_twice(
     answers, cost, late = spend(here, token, 2000)
     print(f"a budget of {BUDGET} USD over two routers: {cost} USD in {answers} answers, the last {late:.1f} s too late")
     assert cost >= BUDGET
-    assert late < 10
+    assert late < 20  # routers are looked at each 5 s; as late as figures are written, it would be 30
     here.cluster.kubectl("delete", "pods", "--all", "-n", SYSTEM, "--grace-period=0", "--force")
     here.cluster.kubectl("rollout", "status", "deployment/turnout-operator", "-n", SYSTEM, "--timeout=90s")
     for _ in range(20):  # over its first run and its first look

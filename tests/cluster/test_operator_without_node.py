@@ -60,7 +60,7 @@ class Operator:
         assert self.process is not None
         pid = self.api.namespace.run(["pgrep", "-f", "turnout operator"]).split()
         self.api.namespace.run(["kill", f"-{signal.SIGTERM}", *pid])
-        assert self.process.wait(20) == 0
+        assert self.process.wait(60) == 0
         self.process = None
 
     def metrics(self) -> str:
@@ -220,20 +220,20 @@ def test_a_key_deleted_while_the_operator_was_away_is_forgotten(operator: Operat
     operator.stop()
     api.kubectl("delete", "scopedkey", "app", "-n", NAMESPACE)
     operator.start()
-    api.wait_for(lambda: api.get("secret", "turnout-keyring", NAMESPACE) is None, "an empty keyring gone", 20)
+    api.wait_for(lambda: api.get("secret", "turnout-keyring", NAMESPACE) is None, "an empty keyring gone", 60)
 
 
 def test_an_expired_key_says_so_on_time(operator: Operator) -> None:
     """Nothing happens in the cluster at that moment; the operator wakes by itself."""
     api = operator.api
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 5))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 20))
     api.apply(named(key("short", expiresAt=soon)), namespace=NAMESPACE)
 
     def phase() -> str:
         return (api.get("scopedkey", "short", NAMESPACE) or {}).get("status", {}).get("phase", "")
 
     api.wait_for(lambda: phase() == "Pending", "a living key")
-    api.wait_for(lambda: phase() == "Expired", "an expired key", 10)
+    api.wait_for(lambda: phase() == "Expired", "an expired key", 40)
 
 
 def test_the_last_group_takes_the_router_with_it_and_leaves_the_keys(operator: Operator) -> None:
@@ -248,4 +248,4 @@ def test_the_last_group_takes_the_router_with_it_and_leaves_the_keys(operator: O
     def left() -> set[str]:
         return set(api.kubectl("get", kinds, "-n", NAMESPACE, "-l", ours, "-o", "name").split())
 
-    api.wait_for(lambda: left() == {"secret/turnout-keyring"}, "only the keyring left", 20)
+    api.wait_for(lambda: left() == {"secret/turnout-keyring"}, "only the keyring left", 60)

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import subprocess
 import time
 from pathlib import Path
 
@@ -124,10 +125,10 @@ class ControlPlane:
             try:
                 self.kubectl("get", "--raw", "/readyz", timeout_s=10)
                 return
-            except CommandError as failed:
+            except (CommandError, subprocess.TimeoutExpired) as failed:
                 if time.monotonic() > deadline:
                     tail = (self.folder / "logs" / "kube-apiserver.log").read_text()[-2000:]
-                    raise CommandError(["kube-apiserver"], failed.code, "", f"{failed.stderr}\n{tail}") from failed
+                    raise CommandError(["kube-apiserver"], 1, "", f"{failed}\n{tail}") from failed
             time.sleep(0.2)
 
 
