@@ -35,6 +35,9 @@ LOOK_S, LOOK_LATER_S = 0.03, 0.25
 ANSWER_S = 1.0
 """Seconds for a router to tell what it runs. A silent one must not keep a revoked key alive on the others."""
 LOG_LINES = 100
+READ_AGAIN_S = (0.1, 0.2, 0.3, 0.5)
+"""Seconds between looks at the log of a router that has just refused something, until it says why: Envoy prints that at
+once, but the line is in the log only when the container runtime has copied it. How late that may be is a guess."""
 _REJECTED = re.compile(r"rejected: (?P<why>.+)", re.IGNORECASE)
 
 
@@ -90,11 +93,11 @@ class Publisher:
             if not behind or interrupted():
                 return progress
             if refusing := self._refusing(version, states, ever=False):
-                return replace(progress, rejection=await self._reason(refusing, hide))
+                return replace(progress, rejection=await self._reason(refusing, hide, READ_AGAIN_S, interrupted))
             if late > GIVE_UP_S:
                 # An old refusal may explain it, but nobody is to blame on that ground.
                 old = self._refusing(version, states, ever=True)
-                return replace(progress, suspicion=await self._reason(old, hide)) if old else progress
+                return replace(progress, suspicion=await self._reason(old, hide, (), interrupted)) if old else progress
             if pokes and late >= pokes[0]:
                 pokes.pop(0)
                 await self.poke(pod for pod in behind if states[pod])
@@ -136,16 +139,26 @@ class Publisher:
         except ClusterError as error:
             log.info("cannot poke pod %s/%s: %s", pod.namespace, pod.name, error)
 
-    async def _reason(self, pod: RouterPod, hide: frozenset[str]) -> str:
-        """Envoy's own words, out of the pod's log."""
+    async def _reason(
+        self, pod: RouterPod, hide: frozenset[str], again_s: Iterable[float], interrupted: Callable[[], bool]
+    ) -> str:
+        """Envoy's own words, out of the pod's log. again_s: seconds between looks, while it has none."""
+        waits = iter(again_s)
         try:
-            text = await self._kube.log(pod.namespace, pod.name, CONTAINER, lines=LOG_LINES)
+            while not (words := await self._words(pod, hide)):
+                wait = next(waits, None)
+                if wait is None or interrupted():
+                    return f"pod {pod.name}: its log does not say why"
+                await asyncio.sleep(wait)
         except ClusterError as error:
             return f"see the log of pod {pod.name} ({error})"
-        return f"pod {pod.name}: {rejection(text, hide)}"
+        return f"pod {pod.name}: {words}"
+
+    async def _words(self, pod: RouterPod, hide: frozenset[str]) -> str:
+        return rejection(await self._kube.log(pod.namespace, pod.name, CONTAINER, lines=LOG_LINES), hide)
 
 
 def rejection(log_text: str, hide: Iterable[str]) -> str:
-    """Why Envoy has refused the last configuration that it refused, without secrets."""
+    """Why Envoy has refused the last configuration that it refused, without secrets; empty: the log does not say."""
     reasons = [found["why"] for line in log_text.splitlines() if (found := _REJECTED.search(line))]
-    return redacted(reasons[-1], hide) if reasons else "its log does not say why"
+    return redacted(reasons[-1], hide) if reasons else ""

@@ -27,6 +27,9 @@ class World:
         self.rejecting: set[str] = set()
         self.silent: set[str] = set()
         self.refused_before = 0
+        self.logs = ["Filesystem config update rejected: unknown field 'sk-secret-1'"]
+        """What a pod's log says at each look; at later ones, the last."""
+        self.looks = 0
         self.pods = PODS
         self.publisher = Publisher(cast("Kube", self), self.read, lambda: self.pods)
 
@@ -38,7 +41,8 @@ class World:
 
     async def log(self, *_: Any, lines: int) -> str:
         """The pod's log."""
-        return f"[{lines}] Filesystem config update rejected: unknown field 'sk-secret-1'"
+        self.looks += 1
+        return f"[{lines}] {self.logs[min(self.looks, len(self.logs)) - 1]}"
 
     async def read(self, pod: RouterPod) -> ConfigState:
         """What a router runs."""
@@ -64,6 +68,7 @@ class World:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become hundredths."""
     monkeypatch.setattr(publish, "POKES_S", tuple(s / 100 for s in publish.POKES_S))
+    monkeypatch.setattr(publish, "READ_AGAIN_S", tuple(s / 100 for s in publish.READ_AGAIN_S))
     monkeypatch.setattr(publish, "GIVE_UP_S", 0.1)
     monkeypatch.setattr(publish, "LOOK_S", 0.001)
 
@@ -124,6 +129,31 @@ async def test_a_refusal_is_quoted_without_secrets() -> None:
         assert not progress.done
 
 
+async def test_a_log_that_does_not_say_why_yet_is_read_again() -> None:
+    """The counter can be read before what Envoy printed has come to the log; the words are kept for good."""
+    world = World(a=1, b=1)
+    world.rejecting = {"b"}
+    world.logs = ["", "nothing of interest", "x rejected: bad certificate"]
+    assert (await world.settle()).rejection == "pod b: bad certificate"
+    assert world.looks == 3
+
+
+async def test_a_log_that_never_says_why_is_read_for_a_second() -> None:
+    """Not longer; and not again at all if there is something newer to do."""
+    assert 0.5 <= sum(publish.READ_AGAIN_S) * 100 <= 1.5
+    world = World(a=1, b=1)
+    world.rejecting, world.logs = {"b"}, [""]
+    assert (await world.settle()).rejection == "pod b: its log does not say why"
+    assert world.looks == 1 + len(publish.READ_AGAIN_S)
+
+    def interrupted() -> bool:
+        return world.looks > 0  # it comes while the log is read
+
+    world.looks = 0
+    assert (await world.settle(interrupted=interrupted)).rejection == "pod b: its log does not say why"
+    assert world.looks == 1
+
+
 async def test_old_refusals_say_nothing_about_this_version() -> None:
     """Envoy's counters never go back, and the operator may be younger than they are."""
     world = World(a=1, b=2)
@@ -158,6 +188,6 @@ async def test_news_interrupt_the_wait() -> None:
 
 
 def test_the_last_refusal_counts() -> None:
-    """A log without one is said to be so."""
+    """A log without one says nothing."""
     assert rejection("x rejected: first\ny rejected: last one\nz", []) == "last one"
-    assert rejection("nothing", []) == "its log does not say why"
+    assert rejection("nothing", []) == ""
