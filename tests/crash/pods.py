@@ -27,7 +27,7 @@ class RouterPod:
     def __init__(self, admin: Admin, folder: Path, address: str) -> None:
         self.name = f"router-{next(_NUMBERS)}"
         self.url = f"http://{address}:{PORT}"
-        self.serving = False
+        self.serving = self._gone = False
         self._admin, self._address = admin, address
         self._folder = folder / self.name
         self._folder.mkdir()
@@ -42,27 +42,37 @@ class RouterPod:
         return self._envoy.process.pid
 
     async def start(self) -> None:
-        """Start Envoy with what the Secret holds, then say that the pod is ready."""
+        """Start Envoy with what the Secret holds, say that the pod is ready, and let traffic come.
+
+        Envoy takes its time, in which the Secret may change, and only pods that are known to be ready are poked. The
+        kubelet looks at it again with every change of a container, as when it has started or has become ready.
+        """
         await self._admin.create(f"pods/{self.name}", _pod(self.name))
         await self._write()
         await asyncio.to_thread(self._envoy.launch)
-        self.serving = True
+        await self._update()
         ready = {"type": "Ready", "status": "True"}
         status = {"phase": "Running", "podIP": self._address, "podIPs": [{"ip": self._address}], "conditions": [ready]}
         await self._admin.patch(f"pods/{self.name}/status", {"status": status})
+        await self._update()
+        self.serving = True
 
     async def refresh(self) -> None:
         """As the kubelet does when an annotation of the pod has changed."""
         await asyncio.sleep(REFRESH_S)
-        if self.serving:
+        if not self._gone:
             await self._write()
 
     async def stop(self) -> None:
         """End it, and the pod with it."""
-        self.serving = False
+        self.serving, self._gone = False, True
         await self._admin.delete(f"pods/{self.name}")
         await asyncio.to_thread(self._envoy.stop)
         shutil.rmtree(self._folder)
+
+    async def _update(self) -> None:
+        await self._write()
+        await asyncio.to_thread(self._envoy.wait)
 
     async def _write(self) -> None:
         async with self._busy:
