@@ -15,7 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from crash.lane import KEY, ROOT, Lane
+from crash.install import KEY, ROOT
+from crash.lane import Lane
 from crash.lanes import lanes
 from harness import session
 from harness.cluster import ApiServer

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from crash.api_proxy import Forward, Write, refusal
-from crash.lane import KEY, Disturb, Lane
+from crash.install import KEY
+from crash.lane import Disturb, Lane
 
 AN_HOUR_S = 3600.0
 

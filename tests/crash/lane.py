@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,32 +11,24 @@ from aiohttp import web
 
 from crash.admin import Admin
 from crash.api_proxy import ApiProxy, Forward, Write
+from crash.install import CONSUMERS, COPY, KEY, SECRET, install, scoped_key
 from crash.operators import Nursery, kill
 from crash.pods import RouterPod
 from crash.programs import Program
 from harness.cluster import ApiServer
-from harness.manifests import Manifest, group, key, model
+from harness.manifests import Manifest, group, model
 from turnout.api.scopedkey import TokenState
 from turnout.apply import keyring
 from turnout.decide.issued import Issued
 from turnout.infra.labels import KEYRING, ROUTER
 
-ROOT = Path(__file__).parents[2]
-OVERLAY = """
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: {namespace}
-resources: ["{base}"]
-"""
-KEY = "app"
-SECRET, COPY = "app", "app-copy"
-CONSUMERS = ("one", "two")
-OVERLAP = {"min": "1s", "max": "1m"}
-PATIENCE_S = 20.0
-"""Seconds for what takes one or two; then something hangs."""
 HEALTH_PORT = 18100
 QUIET_S = 0.6
 """Seconds without a write after which an operator has nothing more to do: three times its debouncing."""
+SILENT_S = 2.0
+"""Seconds without a write after which it is worth asking whether all is over; statuses are written last."""
+NO_ANSWER = 0
+"""In place of an answer's status."""
 
 Disturb = Callable[["Lane", Write, Forward], Awaitable[web.StreamResponse]]
 """What happens to one write."""
@@ -55,6 +45,8 @@ class Lane:
 
     secrets: tuple[str, ...] = (SECRET, COPY)
     """Those of its key. They are written at one time, so that none is the last."""
+    patience_s: float = 60.0
+    """For what takes a second or two, or ten on a slow machine; then something hangs."""
 
     def __init__(self, api: ApiServer, nursery: Nursery, folder: Path, number: int) -> None:
         self.namespace = f"crash-{number}"
@@ -81,8 +73,9 @@ class Lane:
     async def start(self) -> None:
         """Make the namespace, the operator with its rights, its routers and the programs."""
         self._clock.write_text("0")
-        await asyncio.to_thread(self._install)
         await self._proxy.start()
+        server = f"http://127.0.0.1:{self._proxy.port}"
+        await asyncio.to_thread(install, self._api, self.namespace, self._folder, self.documents(), server=server)
         self.start_operator()
         await self.until(lambda: self.admin.find(f"secrets/{ROUTER}"), "files for routers")
         self.routers = [RouterPod(self.admin, self._folder, address) for address in self._addresses]
@@ -107,21 +100,47 @@ class Lane:
 
         Returns when the disturbance is over, or when the rotation ended without so many writes.
         """
+        assert not self._watcher.done(), f"nobody watches the consumers any more: {self._watcher}"
         await self.quiet()
         self.writes, self.refused, self.tokens = [], [], await self.held()
+
+        async def act(lane: Lane, write: Write, forward: Forward) -> web.StreamResponse:
+            self.tokens |= {token.token.get_secret_value() for token in (await self.issued()).tokens}
+            return await disturb(lane, write, forward)
+
+        async def over() -> bool:
+            have = await self._settled()
+            return have is not None and have.trigger == self._trigger
+
+        done, self._watching = self.arm(what, nth, act), True
+        await self.rotate()
+        return await self.came_to(done, over)
+
+    def arm(self, what: str, nth: int, disturb: Disturb) -> asyncio.Event:
+        """Have the n-th write of that kind disturbed, of those to come; what is set when that is over."""
         done = asyncio.Event()
 
         async def once(lane: Lane, write: Write, forward: Forward) -> web.StreamResponse:
-            self.tokens |= {token.token.get_secret_value() for token in (await self.issued()).tokens}
             try:
                 return await disturb(lane, write, forward)
             finally:
                 done.set()  # at once: the handler of a request whose sender died is cancelled
 
-        self._disturb, self._watching = (what, nth, once), True
-        await self.rotate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), 15)
+        self._disturb = (what, nth, once)
+        return done
+
+    async def came_to(self, done: asyncio.Event, over: Callable[[], Awaitable[bool]]) -> bool:
+        """Wait for the disturbance, or until all is over without it; whether it came to that. It cannot come later:
+        nobody would start an operator again that it kills.
+        """
+
+        async def either() -> bool:
+            return done.is_set() or (self._silent_for(SILENT_S) and await over())
+
+        try:
+            await self.until(either, "the disturbance, or an end without it")
+        finally:
+            self._disturb = None
         return done.is_set()
 
     async def rotate(self) -> None:
@@ -141,18 +160,17 @@ class Lane:
 
     async def settled(self) -> Issued:
         """What is kept of the key, when no rotation is under way and one token is left, which every consumer has."""
-
-        async def over() -> Issued | None:
-            have = await self.issued()
-            ended = have.rotation is None and [t.state for t in have.tokens] == [TokenState.ACTIVE]
-            return have if ended and await self.held() == {have.tokens[0].token.get_secret_value()} else None
-
-        found: Issued = await self.until(over, "one token that every consumer has")
+        found: Issued = await self.until(self._settled, "one token that every consumer has")
         return found
 
-    async def until(self, check: Callable[[], Awaitable[Any]], what: str, *, patience_s: float = PATIENCE_S) -> Any:
+    async def _settled(self) -> Issued | None:
+        have = await self.issued()
+        ended = have.rotation is None and [t.state for t in have.tokens] == [TokenState.ACTIVE]
+        return have if ended and await self.held() == {have.tokens[0].token.get_secret_value()} else None
+
+    async def until(self, check: Callable[[], Awaitable[Any]], what: str, *, patience_s: float = 0.0) -> Any:
         """The first true answer. Raises AssertionError with what there is to know."""
-        clock = asyncio.get_running_loop().time
+        clock, patience_s = asyncio.get_running_loop().time, patience_s or self.patience_s
         end = clock() + patience_s
         while not (found := await check()):
             if clock() > end:
@@ -184,27 +202,37 @@ class Lane:
 
     async def start_anew(self) -> None:
         """After something went wrong: kill the operator, start it, and wait until all is well."""
-        self.kill_operator()
         self.start_operator()
         for program in self.programs.values():
             program.changed()
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(AssertionError, httpx.HTTPError):
             await self.settled()
 
     async def answers(self, token: str) -> set[int]:
-        """What the routers say to a token."""
-        headers = {"authorization": f"Bearer {token}"}
+        """What the routers say to a token, or NO_ANSWER: one that goes may do so at any moment."""
         urls = [f"{router.url}/v1/models" for router in self.routers if router.serving]
-        return {(await self._http.get(url, headers=headers)).status_code for url in urls}
+        return {await self._status(url, token) for url in urls}
+
+    async def _status(self, url: str, token: str) -> int:
+        try:
+            return (await self._http.get(url, headers={"authorization": f"Bearer {token}"})).status_code
+        except httpx.TransportError:
+            return NO_ANSWER
 
     async def quiet(self) -> None:
-        """Wait until the operator has nothing more to write."""
-        clock = asyncio.get_running_loop().time
+        """Wait until what happens beside is over, as one router must have come before the next goes, and the operator
+        has nothing more to write. Raises what went wrong beside.
+        """
+        tasks, self._tasks = self._tasks, set()
+        await asyncio.gather(*tasks)
 
         async def is_quiet() -> bool:
-            return clock() - self._last_write > QUIET_S
+            return self._silent_for(QUIET_S)
 
         await self.until(is_quiet, "an operator that is done")
+
+    def _silent_for(self, seconds: float) -> bool:
+        return asyncio.get_running_loop().time() - self._last_write > seconds
 
     async def replace_router(self) -> None:
         """One router goes, another comes under its address."""
@@ -228,7 +256,8 @@ class Lane:
         self._watching = False
 
     def start_operator(self) -> None:
-        """Start it; it does not wait."""
+        """Start it; it does not wait. There is never more than one."""
+        self.kill_operator()
         env = {
             "KUBECONFIG": str(self._folder / "kubeconfig"),
             "TURNOUT_NAMESPACE": self.namespace,
@@ -236,9 +265,6 @@ class Lane:
             "TURNOUT_SCRAPE_S": "0.5",
             "TURNOUT_LOG_LEVEL": "INFO",
         }
-        config = json.loads((self._folder / "kubeconfig").read_text())
-        config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{self._proxy.port}"}
-        (self._folder / "kubeconfig").write_text(json.dumps(config))
         self._pid = self._nursery.start(env, log=self._folder / "operator.log", clock=self._clock)
 
     def kill_operator(self) -> None:
@@ -277,43 +303,24 @@ class Lane:
 
     def beside(self, *work: Coroutine[Any, Any, None]) -> None:
         """Let it happen while the operator goes on."""
-        tasks = {asyncio.create_task(one) for one in work}
-        self._tasks = tasks | {task for task in self._tasks if not task.done()}
+        self._tasks |= {asyncio.create_task(one) for one in work}
 
     async def _watch(self) -> None:
-        """Every consumer is let in by every router, all the time."""
+        """Every consumer is let in by every router, all the time. A Secret that is not there any more, or a router, has
+        refused nobody.
+        """
         while True:
             await asyncio.sleep(0.1)
-            if not self._watching:
-                continue
-            for token in await self.held():
-                answers = await self.answers(token)
-                if answers - {200} and token in await self.held() and self._watching:
-                    self.refused.append(f"{sorted(answers)} after {len(self.writes)} writes")
+            if self._watching:
+                with contextlib.suppress(httpx.HTTPError):
+                    await self._look()
+
+    async def _look(self) -> None:
+        for token in await self.held():
+            answers = await self.answers(token)
+            if answers - {200, NO_ANSWER} and token in await self.held() and self._watching:
+                self.refused.append(f"{sorted(answers)} after {len(self.writes)} writes")
 
     def documents(self) -> list[Manifest]:
         """What users wrote."""
         return [group("assistant", model("a", "http://a.invalid/v1")), scoped_key()]
-
-    def _install(self) -> None:
-        api, space = self._api, self.namespace
-        api.make_namespace(space)
-        api.kubectl("create", "serviceaccount", "default", "-n", space)
-        base = os.path.relpath(ROOT / "manifests" / "namespaced", self._folder)
-        (self._folder / "kustomization.yaml").write_text(OVERLAY.format(namespace=space, base=base))
-        api.kubectl("apply", "-k", str(self._folder))
-        api.apply(*({**d, "metadata": {"name": d["metadata"]["name"]}} for d in self.documents()), namespace=space)
-        token = api.kubectl("create", "token", "turnout-operator", "-n", space, "--duration=8h")
-        user = {"name": "u", "user": {"token": token}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        clusters = [{"name": "c", "cluster": {}}]
-        config = {"apiVersion": "v1", "kind": "Config", "clusters": clusters, "users": [user], "contexts": [context]}
-        (self._folder / "kubeconfig").write_text(json.dumps({**config, "current-context": "c"}))
-        (self._folder / "kubeconfig").chmod(0o600)
-
-
-def scoped_key(trigger: str = "first") -> Manifest:
-    """The key."""
-    consumers = [{"kind": "Deployment", "name": name} for name in CONSUMERS]
-    rules = {"trigger": trigger, "overlap": OVERLAP, "consumers": consumers, "rolloutTimeout": "20s"}
-    return key(KEY, rotation=rules, copies=[{"name": COPY}])

@@ -2,16 +2,13 @@
 
 import asyncio
 import base64
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from aiohttp import web
 
 from crash.admin import Object
-from crash.api_proxy import Forward, Write
 from crash.disturbances import DISTURBANCES
 from crash.lane import Lane
 from crash.lanes import lanes
@@ -61,14 +58,21 @@ class Rolled:
                 lines.append(
                     f"  {how:14} {len(found):3} points: {len(found) - wrong} as they must; {missed} not reached"
                 )
-                lines += [f"    {end.what}: {end.wrong[:2000]}" for end in found if end.wrong]
+                lines += [f"    {end.what}: {_shortened(end.wrong)}" for end in found if end.wrong]
         return "\n".join(lines)
+
+
+def _shortened(words: str) -> str:
+    """What went wrong, and then the end of a log."""
+    return words if len(words) <= 3000 else f"{words[:500]} … {words[-2500:]}"
 
 
 class RolloutLane(Lane):
     """A namespace with a primary, a good canary and one that fails, and a program that calls without pause."""
 
     secrets = ("app",)
+    patience_s = 240.0
+    """A step lasts until it has its requests, and a busy machine makes few of them."""
 
     def __init__(self, api: ApiServer, nursery: Nursery, folder: Path, number: int) -> None:
         super().__init__(api, nursery, folder, number)
@@ -103,29 +107,25 @@ class RolloutLane(Lane):
         """One rollout, whose operator is killed at the n-th of its writes of that kind."""
         await self.quiet()
         self.writes, self.failed = [], []
-        done = asyncio.Event()
-
-        async def once(lane: Lane, write: Write, forward: Forward) -> web.StreamResponse:
-            try:
-                return await DISTURBANCES[how].act(lane, write, forward)
-            finally:
-                done.set()
-
-        name = f"r{self.rollouts}"
+        name, reached = f"r{self.rollouts}", False
         self.rollouts += 1
-        self._disturb = (what.format(name=name), nth, once) if how else None
+        done = self.arm(what.format(name=name), nth, DISTURBANCES[how].act) if how else None
         spec = {"modelGroup": "assistant", "model": "good" if good else "bad", "steps": STEPS, "gates": GATES}
         document = {"apiVersion": "turnout.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": name}}
         await self.admin.create(f"canaryrollouts/{name}", {**document, "spec": spec})
-        if how:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), 15)
-            if done.is_set():
+
+        async def over() -> bool:
+            found = (await self.admin.get(f"canaryrollouts/{name}")).get("status", {})
+            return found.get("phase") in ("Promoted", "RolledBack")
+
+        try:
+            if done and (reached := await self.came_to(done, over)):
                 self.start_operator()
-        self._disturb = None
-        wrong = await self._judged(name, GOOD if good else BAD)
+            wrong = await self._judged(name, GOOD if good else BAD)
+        except (AssertionError, httpx.HTTPError) as error:
+            wrong = f"{type(error).__name__}: {error}"
         await self.admin.delete(f"canaryrollouts/{name}")
-        return Killed(good, how, what, done.is_set(), wrong)
+        return Killed(good, how, what, reached, wrong)
 
     async def _judged(self, name: str, expected: list[tuple[str, int]]) -> str:
         phase = "Promoted" if expected is GOOD else "RolledBack"
@@ -135,11 +135,8 @@ class RolloutLane(Lane):
             weight = found.get("weight", {})
             return found if found.get("phase") == phase and weight.get("applied") == weight.get("desired") else None
 
-        try:
-            found = await self.until(over, f"{name} {phase}")
-            await self.quiet()
-        except AssertionError as error:
-            return str(error)
+        found = await self.until(over, f"{name} {phase}")
+        await self.quiet()
         decided = [(d["action"], d["weight"]) for d in reversed(found["decisions"])]
         if [d for d in decided if d[0] != "Hold"] != expected:
             return f"{name} decided {decided}"
