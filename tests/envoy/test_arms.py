@@ -44,6 +44,7 @@ def test_first_attempts_are_shared_out_as_the_weight_says(serve: Serve, trio: Tr
     assert models["three"] == 0
     canary, baseline = counted(router, Arm.CANARY), counted(router, Arm.BASELINE)
     assert (canary.results["ok"], baseline.results["ok"]) == (models["two"], models["one"])
+    assert canary.pending == baseline.pending == 0
     assert canary.priced == models["two"]
     assert canary.tokens > 0
     assert canary.nano_usd > 0
@@ -108,13 +109,14 @@ def test_a_request_counts_for_the_period_in_which_it_was_drawn(serve: Serve, tri
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(post, router.http())
         eventually(lambda: len(trio.two.seen) == 1)
+        assert counted(router, Arm.CANARY) == ArmCounts(pending=1)
         router.publish(*world(trio, running(100, period=2), **LONG))
         assert post(router.http()).headers["x-turnout-model"] == "two"
         assert counted(router, Arm.CANARY, period=2).results == {"ok": 1}
         assert not slow.done()
         assert slow.result().headers["x-turnout-model"] == "two"
     drawn = counted(router, Arm.CANARY)
-    assert drawn.results == {"ok": 1}
+    assert (drawn.results, drawn.pending) == ({"ok": 1}, 0)
     assert drawn.took.sum_ms > 3_000
     assert counted(router, Arm.CANARY, period=2).results == {"ok": 1}
 
@@ -128,6 +130,16 @@ def test_streams_tell_their_first_content_and_client_mistakes_are_no_evidence(se
     assert post(router.http()).status_code == 400
     found = counted(router, Arm.CANARY)
     assert (found.results, found.requests, found.errors) == ({"ok": 1, "client_error": 1}, 1, 0)
+
+
+def test_who_has_no_room_in_its_limit_is_drawn_and_no_evidence(serve: Serve, trio: Trio) -> None:
+    """It is drawn before its key's limits are asked; nor is it pending for ever."""
+    limited = key("narrow", limits={"requestsPerMinute": 2})
+    router = serve(*world(trio, limited, running(100), **PATIENT))
+    codes = [post(router.http("narrow")).status_code for _ in range(5)]
+    assert codes == [200, 200, 429, 429, 429]
+    found = counted(router, Arm.CANARY)
+    assert (found.results, found.pending, found.requests) == ({"ok": 2, "unasked": 3}, 0, 2)
 
 
 def test_a_rollout_that_is_over_draws_and_counts_nothing(serve: Serve, trio: Trio) -> None:

@@ -1,6 +1,6 @@
 """What holds for every rollout, whatever happens to it, its routers and its operator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import given
@@ -27,7 +27,9 @@ SPECS = st.fixed_dictionaries(
 
 @dataclass(frozen=True)
 class Event:
-    """What happens before a look: requests of the arms on a router, late ones of the period before, and changes."""
+    """What happens before a look: requests of the arms on a router, late ones of the period before, ones of the canary
+    that never end, and changes.
+    """
 
     seconds: int
     router: str
@@ -35,6 +37,7 @@ class Event:
     failing: bool
     baseline: int
     late: int
+    pending: int
     change: tuple[str, Any]
 
 
@@ -62,6 +65,7 @@ EVENTS = st.lists(
         failing=st.sampled_from([False] * 9 + [True]),
         baseline=st.sampled_from([0, 40, 200]),
         late=st.sampled_from([0, 0, 60]),
+        pending=st.sampled_from([0, 0, 30]),
         change=CHANGES,
     ),
     min_size=10,
@@ -71,8 +75,9 @@ EVENTS = st.lists(
 
 def happen(play: Playground, event: Event) -> None:
     """The requests, the change, and the look."""
+    canary = answers(0 if event.failing else event.canary, event.canary if event.failing else 0)
     play.serve(
-        answers(0 if event.failing else event.canary, event.canary if event.failing else 0),
+        replace(canary, pending=event.pending),
         answers(event.baseline),
         router=event.router,
     )
@@ -136,11 +141,12 @@ def test_a_crash_between_any_two_looks_changes_nothing(
 @given(SPECS, EVENTS)
 def test_evidence_is_never_more_than_what_was_asked_in_its_period(spec: dict[str, Any], events: list[Event]) -> None:
     """Each counts once at most, over silent and broken routers, restarts, and changes of steps; late ones never."""
-    play, asked, period = Playground(**spec), [0, 0], -1
+    play, asked, period = Playground(**spec), [0, 0, 0], -1
     for event in events:
         happen(play, event)
-        book = play.state.ledger
-        asked = [asked[0] + event.canary, asked[1] + event.baseline] if book.period == period else [0, 0]
+        book, came = play.state.ledger, (event.canary, event.baseline, event.pending)
+        asked = [a + b for a, b in zip(asked, came, strict=True)] if book.period == period else [0, 0, 0]
         period = book.period
         assert book.canary.requests <= asked[0]
         assert book.baseline.requests <= asked[1]
+        assert 0 <= book.canary.pending <= asked[2]

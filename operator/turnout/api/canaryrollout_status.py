@@ -71,7 +71,7 @@ class WeightStatus(StatusPart):
     applied: Percent | None = None
     """Percent that every ready router runs. Absent: not known, or they differ."""
     observed: Measure | None = None
-    """Percent that was measured in this step. Absent: no traffic."""
+    """Percent of the requests of this step that were drawn for the canary. Absent: no traffic."""
     observed_low: Measure | None = None
     """The true percentage is hardly below this, at any look of this step."""
     observed_high: Measure | None = None
@@ -134,8 +134,11 @@ class ArmStatus(StatusPart):
     errors: Annotated[tuple[ArmErrors, ...], Field(max_length=40), Field(json_schema_extra=ATOMIC)] = ()
     """The failures by kind, the most frequent first."""
     excluded: Annotated[tuple[ArmErrors, ...], Field(max_length=40), Field(json_schema_extra=ATOMIC)] = ()
-    """What is left out of all figures, by kind, the most frequent first: the client's own mistakes and clients that
-    left. If the canary surely has more, condition ExcludedUneven says so, and the step holds."""
+    """What is left out of all figures, by kind, the most frequent first: the client's own mistakes, clients that left,
+    and requests that no model was asked for. If the canary surely has more of the first two, condition ExcludedUneven
+    says so, and the step holds."""
+    pending: Count = 0
+    """Requests that were drawn and have not ended yet."""
     latency: ArmLatency | None = None
     """How long answers took, whole. Absent: no answers."""
     first_token: ArmLatency | None = None

@@ -1,8 +1,9 @@
 """What routers counted for the two arms of a rollout: sums that add up, and looks at all routers at once. Pure data.
 
 Filled by observe from the routers' metrics, used by decide.canary. One observation is one client request that was drawn
-for an arm, counted at the end of its first attempt, or at the door if the arm's model was not to be had. Only sums and
-buckets are kept, so evidence has the same size after a million requests, and can be added and told apart by time.
+for an arm: it is pending, until the end of its first attempt gives it a result, or the door at once if the arm's model
+was not to be had. Only sums and buckets are kept, so evidence has the same size after a million requests, and can be
+added and told apart by time.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,9 @@ REFUSED = frozenset({"client_error", "too_long"})
 """The client's own mistakes. A prompt that is too long is the one or the other, by the models that are left to try."""
 HUNG_UP = "hung_up"
 """The client left before there was an answer."""
-NO_EVIDENCE = REFUSED | {HUNG_UP}
+UNASKED = "unasked"
+"""No model was asked: the key's limits refused it, or the client left before."""
+NO_EVIDENCE = REFUSED | {HUNG_UP, UNASKED}
 """Results that say nothing of the model."""
 
 
@@ -80,6 +83,7 @@ class ArmCounts:
         nano_usd: billionths of a US dollar.
         tokens: of prompt and answer.
         micro_usd_squared, tokens_micro_usd: cost in millionths of a US dollar, squared, and times tokens.
+        pending: requests that were drawn and have no result yet. The only number that falls again.
     """
 
     results: Mapping[str, int] = field(default_factory=dict)
@@ -92,6 +96,7 @@ class ArmCounts:
     tokens_squared: int = 0
     micro_usd_squared: int = 0
     tokens_micro_usd: int = 0
+    pending: int = 0
 
     @property
     def requests(self) -> int:
@@ -111,17 +116,21 @@ class ArmCounts:
     @property
     def drawn(self) -> int:
         """All requests that were drawn for the arm, evidence or not."""
-        return sum(self.results.values())
+        return sum(self.results.values()) + self.pending
 
     def __add__(self, other: "ArmCounts") -> "ArmCounts":
         results = {r: self.results.get(r, 0) + other.results.get(r, 0) for r in {**self.results, **other.results}}
         return ArmCounts(results, **{name: getattr(self, name) + getattr(other, name) for name in _SUMS})
 
     def since(self, before: "ArmCounts") -> "ArmCounts":
-        """What was added to `before`; all of it if anything fell, because then the counters began anew."""
+        """What was added to `before`; all of it if anything fell, because then the counters began anew, and of what was
+        pending nothing more will come.
+        """
         results = {r: self.results.get(r, 0) - before.results.get(r, 0) for r in {**before.results, **self.results}}
         grown = ArmCounts(results, **{name: getattr(self, name) - getattr(before, name) for name in _SUMS})
-        return replace(grown, results={r: n for r, n in results.items() if n}) if grown._grew else self
+        if not grown._grew:
+            return replace(self, pending=grown.pending)
+        return replace(grown, results={r: n for r, n in results.items() if n})
 
     @property
     def nonsense(self) -> str:
@@ -134,11 +143,12 @@ class ArmCounts:
 
     @property
     def _grew(self) -> bool:
-        numbers: list[int] = [getattr(self, name) for name in _SUMS if name not in {"took", "first_token"}]
+        numbers: list[int] = [getattr(self, name) for name in _SUMS if name not in _NO_COUNTERS]
         numbers += [*self.took.up_to, *self.first_token.up_to, self.took.sum_ms, self.first_token.sum_ms]
         return min((*numbers, *self.results.values())) >= 0
 
 
+_NO_COUNTERS = {"took", "first_token", "pending"}
 _SUMS = tuple(f.name for f in fields(ArmCounts) if f.name != "results")
 
 Where = tuple[str, str, Arm]

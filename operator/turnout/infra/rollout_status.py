@@ -165,6 +165,7 @@ def _arm(arm: Arm, counts: ArmCounts, *, before: bool = False) -> ArmStatus:
         arm=arm.value,
         from_steps_before=before,
         requests=counts.requests,
+        pending=counts.pending,
         error_rate=measure(share.value) if share.of else None,
         errors=_kinds(failed),
         excluded=_kinds(excluded),

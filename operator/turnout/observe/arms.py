@@ -32,9 +32,12 @@ class _Reading:
     took: dict[float, int] = field(default_factory=dict)
     first_token: dict[float, int] = field(default_factory=dict)
     first_token_ms: int = 0
+    drawn: int = 0
 
     def read(self, sample: Sample, value: int) -> None:
         match sample.name:
+            case "turnout_arm_drawn_total":
+                self.drawn = value
             case "turnout_arm_requests_total":
                 self.results[sample.labels["result"]] = value
             case "turnout_arm_sums_total":
@@ -48,10 +51,13 @@ class _Reading:
 
     @property
     def counts(self) -> ArmCounts:
+        # A filter from before draws were counted tells none, or fewer than ended.
+        pending = max(0, self.drawn - sum(self.results.values()))
         return ArmCounts(
             results=self.results,
             took=_latencies(self.took, self.sums.get("ms", 0)),
             first_token=_latencies(self.first_token, self.first_token_ms),
+            pending=pending,
             **{name: self.sums.get(of, 0) for of, name in OF.items()},
         )
 

@@ -87,6 +87,38 @@ def test_a_router_that_is_cut_off_when_the_operator_begins_anew_counts_nothing_t
     assert ledger.looked(Look(NOW), *HERE).missing == Missing(gone=1)
 
 
+@pytest.mark.parametrize(
+    ("looks", "pending", "drawn"),
+    [
+        ([{"a": (2, 8)}], 8, 10),
+        ([{"a": (2, 8)}, {"a": (10, 0)}], 0, 10),
+        ([{"a": (2, 8), "b": (0, 5)}, {"a": (9, 4), "b": (5, 1)}], 5, 19),
+        ([{"a": (2, 8)}, {"a": None}], 8, 10),
+        ([{"a": (2, 8), "b": (0, 5)}, {"b": (3, 2)}], 2, 7),
+        ([{"a": (2, 8)}, {"a": (1, 3)}], 3, 6),
+        ([{"a": (2, 0)}, {"a": (2, 8)}], 8, 10),
+    ],
+    ids=["first-look", "ended", "two-routers", "silent", "gone", "began-anew", "first-told-under-way"],
+)
+def test_what_is_pending_is_drawn_until_its_router_is_gone(
+    looks: list[dict[str, tuple[int, int] | None]], pending: int, drawn: int
+) -> None:
+    """A router that ends, or begins anew, takes with it what it had not answered: it was never drawn, so to say."""
+    ledger = Ledger(1)
+    for one in looks:
+        counts = {life: replace(answers(told[0]), pending=told[1]) for life, told in one.items() if told}
+        said = {life: {CANARY: count} for life, count in counts.items()}
+        ledger = ledger.looked(Look(NOW, frozenset(one), said), *HERE)
+    assert (ledger.canary.pending, ledger.canary.drawn) == (pending, drawn)
+    assert (ledger.broken, ledger.marks.keys()) == (Broken(), looks[-1].keys())
+
+
+def test_what_is_pending_when_a_period_ends_is_nothing_of_what_the_baseline_did() -> None:
+    """Its answers count for no period."""
+    ledger = Ledger(1, baseline=replace(answers(10), pending=5)).next_period(alone=True)
+    assert ledger.compared == answers(10)
+
+
 def test_counts_that_cannot_be_are_left_out_and_said() -> None:
     """They count when they make sense again."""
     odd = replace(answers(20), tokens=-5)
@@ -112,6 +144,7 @@ def test_what_the_baseline_did_is_kept_over_periods_while_it_is_the_same() -> No
     [
         ArmCounts(),
         answers(3, 4),
+        replace(answers(3), pending=5),
         replace(answers(7), first_token=Latencies(tuple(range(39)), 123_456), results={"ok": 7, "open": 2, "other": 1}),
     ],
 )
@@ -122,6 +155,7 @@ def test_counts_as_a_line_of_text_come_back_as_they_were(counts: ArmCounts) -> N
 
 
 def test_only_requests_that_say_something_of_the_model_are_evidence() -> None:
-    """Clients' mistakes and clients that left are not; what the door refuses is a failure."""
+    """Clients' mistakes and clients that left are not, nor is what is pending; what the door refuses is a failure."""
     counts = ArmCounts({"ok": 5, "timeout": 1, "client_error": 9, "too_long": 9, "hung_up": 9, "open": 2, "full": 1})
-    assert (counts.requests, counts.errors, counts.drawn) == (9, 4, 36)
+    counts += ArmCounts({"unasked": 9}, pending=3)
+    assert (counts.requests, counts.errors, counts.drawn) == (9, 4, 48)

@@ -88,6 +88,21 @@ def test_an_observed_share_that_cannot_be_by_chance_is_a_condition(
     assert float(weight["observedLow"]) <= float(weight["observed"]) <= float(weight["observedHigh"])
 
 
+@pytest.mark.parametrize(("canary", "baseline"), [((0, 50), (950, 0)), ((50, 0), (0, 950))])
+def test_the_observed_share_is_of_what_was_drawn_however_long_it_takes(
+    canary: tuple[int, int], baseline: tuple[int, int]
+) -> None:
+    """One arm's requests have ended, the other's have not: the weight is right all the same."""
+    play = Playground()
+    play.begin()
+    play.serve(*(replace(answers(ended), pending=pending) for ended, pending in (canary, baseline)))
+    play.look()
+    assert "WeightOff" not in conditions(play)
+    fields = rollout_fields(play.rollout, play.state)
+    assert fields["weight"]["observed"] == "5"
+    assert [arm.get("pending", 0) for arm in fields["evidence"]] == [canary[1], baseline[1]]
+
+
 def test_silent_and_broken_routers_and_weights_under_way_are_told() -> None:
     """Each in a condition of its own."""
     play = Playground()

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from turnout.decide.evidence import Arm, ArmCounts, Latencies
 from turnout.infra.pods import RouterPod
 from turnout.observe.arms import ArmBook, arm_counts
@@ -9,6 +11,9 @@ from turnout.observe.scrape import samples
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 TEXT = """
+# TYPE turnout_arm_drawn counter
+turnout_arm_drawn{group="g",rollout="r",arm="canary"} 9
+turnout_arm_drawn{group="g",rollout="r",arm="baseline"} 2
 # TYPE turnout_arm_requests counter
 turnout_arm_requests{group="g",rollout="r",arm="canary",result="ok"} 3
 turnout_arm_requests{group="g",rollout="r",arm="canary",result="open"} 1
@@ -48,9 +53,22 @@ def test_counts_are_those_of_the_filter() -> None:
         tokens_squared=500,
         micro_usd_squared=600,
         tokens_micro_usd=510,
+        pending=5,
     )
     assert canary == expected
     assert found["g", "r", Arm.BASELINE] == ArmCounts({"timeout": 2})
+
+
+@pytest.mark.parametrize(
+    ("drawn", "results", "pending"), [("7", "", 7), ("", "3", 0), ("2", "3", 0)], ids=["nothing-ended", "none", "fewer"]
+)
+def test_what_is_pending_is_what_was_drawn_and_has_not_ended(drawn: str, results: str, pending: int) -> None:
+    """A filter that does not count draws, or did not from the beginning, has none."""
+    labels = 'group="g",rollout="r",arm="canary"'
+    text = f"# TYPE turnout_arm_drawn counter\nturnout_arm_drawn{{{labels}}} {drawn}\n" if drawn else ""
+    text += f'# TYPE turnout_arm_requests counter\nturnout_arm_requests{{{labels},result="ok"}} 3\n' if results else ""
+    found = arm_counts(samples(text))["g", "r", Arm.CANARY]
+    assert (found.pending, found.drawn) == (pending, pending or 3)
 
 
 def pod(life: str, *, ready: bool = True, leaving: bool = False) -> RouterPod:

@@ -206,8 +206,8 @@ def test_more_errors_never_make_a_model_healthier(
 
 
 def test_every_result_of_the_filter_has_its_class() -> None:
-    """What the filter calls an attempt's end is either no failure, or one of those that are told apart."""
-    source = (Path(turnout.__file__).parent / "filter/src/metrics.rs").read_text()
-    words = set(re.findall(r'Outcome::[A-Za-z]+ => "([a-z_]+)"', source))
-    assert "ok" in words
+    """What the filter calls an attempt's end, or its lack, is no failure, or one of those that are told apart."""
+    sources = [(Path(turnout.__file__).parent / f"filter/src/{name}.rs").read_text() for name in ("metrics", "arm")]
+    words = set(re.findall(r'(?:Outcome::[A-Za-z]+ =>|UNASKED: &str =) "([a-z_]+)"', "".join(sources)))
+    assert {"ok", "unasked"} < words
     assert words == NOT_FAILED | set(FAILURES) - {"other"}

@@ -19,6 +19,7 @@ _SUMS = {
     "nanousd": "nano_usd",
     "microusd2": "micro_usd_squared",
     "tokens.microusd": "tokens_micro_usd",
+    "pending": "pending",
 }
 _FIRST = "first."
 _BUCKETS = tuple(f"le{bound:.0f}" for bound in BOUNDS_MS)

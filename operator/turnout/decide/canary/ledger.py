@@ -78,7 +78,8 @@ class Ledger:
 
     def next_period(self, *, alone: bool, same_models: bool = True) -> "Ledger":
         """Evidence begins anew. same_models: the baseline is what it was, so what it did still tells something."""
-        earlier = self.earlier if self.alone else self.earlier + self.baseline
+        # What is pending counts for no period.
+        earlier = self.earlier if self.alone else self.earlier + replace(self.baseline, pending=0)
         marks = dict.fromkeys(self.marks, NOBODY)
         return Ledger(self.period + 1, alone=alone, earlier=earlier if same_models else NOTHING, marks=marks)
 
@@ -96,6 +97,9 @@ class Ledger:
             else:
                 book = _heard(book, life, {arm: said.get((group, tag, arm), NOTHING) for arm in Arm})
         gone = book.marks.keys() - waited - look.said.keys()
+        for life in gone:
+            ended = {arm: replace(book.marks[life].get(arm, NOTHING), pending=0) for arm in Arm}
+            book = _heard(book, life, ended)
         silent = (waited - look.said.keys()) | look.broken.keys()
         return replace(
             book,

@@ -1,8 +1,9 @@
 //! The arms of a canary rollout: which model a request is drawn for, and what its first attempt tells of that model.
 //!
-//! A request keeps its arm, and counts for the period in which it was drawn, whenever it ends. What it counts is its first
-//! attempt at the model of its arm, or that this model was not to be had; fallbacks, warm-ups and requests for a model by
-//! name count for no arm. Requests that one of the two models cannot do are not drawn: the other would get all of them,
+//! A request keeps its arm, and counts for the period in which it was drawn, whenever it ends. It counts twice: as drawn at
+//! once, so that whoever looks knows of what is under way, and by what became of it, once. That is its first attempt at the
+//! model of its arm, that this model was not to be had, or that the request ended before the model was asked; fallbacks,
+//! warm-ups and requests for a model by name count for no arm. Requests that one of the two models cannot do are not drawn: the other would get all of them,
 //! and they are not like the rest.
 
 use crate::chain::{Passed, Step};
@@ -14,6 +15,8 @@ use crate::table::Group;
 
 /// All first attempts, in the unit of `Canary::weight`: hundredths of a percent.
 pub const WHOLE: u64 = 10_000;
+/// Counted of a request that ended before the model of its arm was asked.
+const UNASKED: &str = "unasked";
 const PICO_PER_NANO: u64 = 1_000;
 const PICO_PER_MICRO: u64 = 1_000_000;
 
@@ -86,16 +89,31 @@ fn place(rollout: &str, key: &str) -> u64 {
 }
 
 impl Request {
-    /// Counts that the model of its arm was not to be had, if so.
-    pub fn count_refused_arm(&self) {
-        let drawn = match self.chain.drawn.filter(|drawn| self.chain.steps.first() != Some(&drawn.step)) {
-            Some(drawn) => drawn,
-            None => return,
+    /// Counts that it was drawn; and that the model of its arm was not to be had, if so.
+    pub fn count_drawn(&self) {
+        let (group, tag, drawn) = match (self.trial(), self.chain.drawn) {
+            (Some([group, tag]), Some(drawn)) => (group, tag, drawn),
+            _ => return,
         };
-        let why = self.chain.passed.iter().find(|(step, _)| *step == drawn.step).map_or(Passed::Open, |(_, why)| *why);
-        if let Some([group, tag]) = self.trial() {
+        count(Metric::ArmDrawn, &[group, tag, drawn.arm.word()], 1);
+        if !self.asks(drawn) {
+            let passed = self.chain.passed.iter().find(|(step, _)| *step == drawn.step);
+            let why = passed.map_or(Passed::Open, |(_, why)| *why);
             count(Metric::ArmRequests, &[group, tag, drawn.arm.word(), why.word()], 1);
         }
+    }
+
+    /// At its end: counts that the model of its arm was to be asked and was not, if so. The client left before, or had no
+    /// room in a limit of its key.
+    pub fn count_unasked(&self) {
+        let drawn = self.chain.drawn.filter(|drawn| self.begun == 0 && self.asks(*drawn));
+        if let (Some([group, tag]), Some(drawn)) = (self.trial(), drawn) {
+            count(Metric::ArmRequests, &[group, tag, drawn.arm.word(), UNASKED], 1);
+        }
+    }
+
+    fn asks(&self, drawn: Drawn) -> bool {
+        self.chain.steps.first() == Some(&drawn.step)
     }
 
     /// Counts what an attempt came to after so many milliseconds, if it is the first one at the model of its arm.

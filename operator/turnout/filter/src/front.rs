@@ -190,6 +190,7 @@ impl Front {
         };
         if let Ok(mut request) = shared.try_borrow_mut() {
             request.over = true;
+            request.count_unasked();
             if let Some(lane) = request.chain.permit.take().and_then(|l| request.table.lanes.get(l)) {
                 breaker::give_back(&lane.id);
             }

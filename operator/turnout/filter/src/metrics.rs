@@ -14,7 +14,9 @@ pub enum Metric {
     AttemptMs,
     /// Milliseconds of an attempt to a stream's first content.
     FirstTokenMs,
-    /// Requests that were drawn for an arm of a rollout, by how the first attempt ended, or why there was none.
+    /// Requests that were drawn for an arm of a rollout.
+    ArmDrawn,
+    /// The same at their end, by how the first attempt ended, or why there was none.
     ArmRequests,
     /// Milliseconds of those first attempts that became an answer, whole.
     ArmMs,
@@ -72,6 +74,7 @@ impl Metric {
             Metric::Attempts => ("turnout_attempts", Counter, &["group", "model", "arm", "attempt", "result"]),
             Metric::AttemptMs => ("turnout_attempt_milliseconds", Histogram, &["group", "model", "arm", "attempt"]),
             Metric::FirstTokenMs => ("turnout_first_token_milliseconds", Histogram, &["group", "model", "arm"]),
+            Metric::ArmDrawn => ("turnout_arm_drawn", Counter, ARM),
             Metric::ArmRequests => ("turnout_arm_requests", Counter, ARM_RESULT),
             Metric::ArmMs => ("turnout_arm_milliseconds", Histogram, ARM),
             Metric::ArmFirstTokenMs => ("turnout_arm_first_token_milliseconds", Histogram, ARM),

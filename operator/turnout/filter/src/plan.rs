@@ -49,7 +49,7 @@ impl Front {
         let chain = choose(&table, &wish, &self.key, &body.need, group.attempts, &mut doors);
         let mut request = self.request(body, index, group, chain);
         request.note_passed();
-        request.count_refused_arm();
+        request.count_drawn();
         for (step, _) in request.chain.passed.iter().filter(|(_, why)| *why == Passed::Full) {
             let model = request.model(*step).map(|m| m.name.as_str()).unwrap_or_default();
             count(Metric::Spilled, &[&group.name, model], 1);

@@ -26,6 +26,10 @@ fn requests(arm: &str, result: &str) -> u64 {
     counted(&["turnout_arm_requests;", "group=live", "rollout=run-1", &format!("arm={}", arm), &format!("result={}", result)])
 }
 
+fn drawn(arm: &str) -> u64 {
+    counted(&["turnout_arm_drawn;", "group=live", "rollout=run-1", &format!("arm={}", arm)])
+}
+
 fn sums(arm: &str, of: &str) -> u64 {
     let name = format!("turnout_arm_sums;group=live;rollout=run-1;arm={};of={}", arm, of);
     fake(|f| f.metrics.get(&name).map_or(0, |values| values.iter().sum()))
@@ -162,6 +166,48 @@ fn a_request_counts_for_the_period_in_which_it_was_drawn() {
     assert_eq!((requests("baseline", "ok"), counted(&["turnout_arm_requests;", "rollout=run-1"])), (1, 1));
     assert_eq!(counted(&["turnout_arm_requests;", "rollout=run-2;arm=canary;result=ok"]), 1);
     assert_eq!(counted(&["turnout_arm_requests;"]), 2);
+}
+
+#[test]
+fn a_request_counts_as_drawn_at_once_and_once() {
+    rolling(10_000);
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!((drawn("canary"), counted(&["turnout_arm_"])), (1, 1));
+    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
+    answer(11, "500", &[]);
+    proxy_on_delete(11);
+    assert_eq!(attempt(12, &text).as_deref(), Some("ca"));
+    answer(12, "200", JSON);
+    held(12, ANSWER, true);
+    finish(10);
+    assert_eq!((drawn("canary"), requests("canary", "server_error")), (1, 1));
+    assert_eq!(counted(&["turnout_arm_drawn;"]), counted(&["turnout_arm_requests;"]));
+}
+
+#[test]
+fn a_request_that_ends_before_its_model_is_asked_says_so() {
+    rolling(10_000);
+    let text = body("live", false);
+    chat(10, "all", &text); // its key has no room, say
+    finish(10);
+    assert_eq!((drawn("canary"), requests("canary", "unasked")), (1, 1));
+    chat(20, "all", &text);
+    assert_eq!(attempt(21, &text).as_deref(), Some("cb")); // asked: what becomes of it is told by the attempt
+    proxy_on_delete(20);
+    proxy_on_delete(21);
+    assert_eq!((drawn("canary"), requests("canary", "unasked"), requests("canary", "hung_up")), (2, 1, 1));
+}
+
+#[test]
+fn a_request_whose_model_is_not_to_be_had_counts_as_drawn_too_and_has_one_end() {
+    rolling_with(10_000, "up-b\t0\t1\t0");
+    let text = body("live", false);
+    chat(10, "all", &text);
+    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
+    chat(20, "all", &text);
+    finish(20); // before any model is asked
+    assert_eq!((drawn("canary"), requests("canary", "full"), counted(&["turnout_arm_requests;"])), (2, 1, 1));
 }
 
 #[test]
