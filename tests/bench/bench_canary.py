@@ -2,8 +2,9 @@
 
 Each run is a day of the first of four steps, at 5 %, with bursts, a daily tide, slow times and outages that hit both
 arms alike. Looks are ten seconds apart for five minutes, then each comes 4 % later after the start than the one before:
-between two looks hardly any evidence comes that the next one does not see as well. Run it with PYTHONPATH=tests; the
-argument is the number of runs.
+between two looks hardly any evidence comes that the next one does not see as well. What is special about the beginning
+of a step is seen in its first ten minutes, looked at every five seconds. Run it with PYTHONPATH=tests; the argument is
+the number of runs.
 """
 
 import math
@@ -11,13 +12,13 @@ import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from statistics import NormalDist, median
 from typing import Any
 
-from harness.arms import Model, Weather, binomial
+from harness.arms import Model, Traffic, Weather, binomial
 from harness.manifests import group, model, rollout
 from turnout.api import CanaryRollout, ModelGroup
 from turnout.api.canaryrollout_status import RolloutPhase
@@ -28,6 +29,7 @@ from turnout.decide.evidence import Arm, ArmCounts, Look
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 DAY_S = 86_400.0
+BEGINNING_S = 600.0
 WEIGHT = 5
 USUAL = {
     "errorRate": {"maxIncrease": "0.01"},
@@ -54,12 +56,16 @@ class Case:
     gates: str = "usual"
     keys: int = 0
     """Keys that stick to an arm, each with requests of its own length; 0: each request is drawn."""
+    baseline: Model = GOOD
+    weight: int = WEIGHT
+    beginning: bool = False
+    """Only the first ten minutes."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run: when it went back, after how many canary requests; None: it did not. fixed: whether tests
-    for a fixed sample, looked at as often, would have sent it back.
+    """What became of one run: when it went back, None: it did not; how many requests were drawn for the canary. fixed:
+    whether tests for a fixed sample, looked at as often, would have sent it back.
     """
 
     back_s: float | None
@@ -68,9 +74,13 @@ class Result:
     fixed: bool
 
 
-def looks() -> Iterator[float]:
+def looks(case: Case) -> Iterator[float]:
     """Seconds after the start."""
     at = 0.0
+    while case.beginning and at < BEGINNING_S:
+        yield (at := at + 5.0)
+    if case.beginning:
+        return
     while at < DAY_S:
         at = max(at + 10.0, at * 1.04 if at > 300 else 0.0)
         yield min(at, DAY_S)
@@ -83,23 +93,25 @@ def simulate(case: Case, seed: int) -> Result:
     spec = manifest(case)
     chain = ModelGroup.parse(group("assistant", *(model(name, f"http://{name}/v1") for name in ("old", "gpt"))))
     scale = unequal_keys(case.keys, rng) if case.keys else dict.fromkeys(Arm, 1.0)
-    state, totals, before, fixed = started(spec, chain), {arm: ArmCounts() for arm in Arm}, 0.0, False
-    for at in looks():
+    traffic = {Arm.CANARY: Traffic(case.canary), Arm.BASELINE: Traffic(case.baseline)}
+    state, before, fixed = started(spec, chain), 0.0, False
+    for at in looks(case):
         weather.pass_time(at - before)
         total = weather.requests(case.rate, at - before, at)
-        canary = binomial(rng, total, WEIGHT / 100)
-        for arm, one, count in ((Arm.CANARY, case.canary, canary), (Arm.BASELINE, GOOD, total - canary)):
+        canary = binomial(rng, total, case.weight / 100)
+        for arm, count in ((Arm.CANARY, canary), (Arm.BASELINE, total - canary)):
             slow = math.exp(weather.slow) * scale[arm]
-            totals[arm] += one.serve(count, rng, slow=slow, failing=weather.failing)
+            traffic[arm].serve(count, rng, at, slow=slow, failing=weather.failing)
         now, before = START + timedelta(seconds=at), at
+        totals = {arm: traffic[arm].counts for arm in Arm}
         said = {("assistant", state.tag, arm): totals[arm] for arm in Arm}
         look = Look(now, frozenset({life}), {life: said})
         state = advance(spec, state, Seen(chain, applied=state.weight, look=look), now=now)
         fixed = fixed or rejected(totals[Arm.CANARY], totals[Arm.BASELINE], GATES[case.gates])
         if state.phase is RolloutPhase.ROLLED_BACK:
             gates = tuple(g.gate.value for g in state.decisions[0].analysis if g.verdict == "Breach")
-            return Result(at, totals[Arm.CANARY].requests, gates, fixed)
-    return Result(None, totals[Arm.CANARY].requests, (), fixed)
+            return Result(at, totals[Arm.CANARY].drawn, gates, fixed)
+    return Result(None, traffic[Arm.CANARY].counts.drawn, (), fixed)
 
 
 def started(spec: CanaryRollout, chain: ModelGroup) -> State:
@@ -113,7 +125,7 @@ def started(spec: CanaryRollout, chain: ModelGroup) -> State:
 
 def manifest(case: Case) -> CanaryRollout:
     """The rollout."""
-    steps = [*({"weight": weight, "hold": "25h"} for weight in (WEIGHT, 25, 50)), {"weight": 100}]
+    steps = [*({"weight": weight, "hold": "25h"} for weight in (case.weight, 60, 80)), {"weight": 100}]
     return CanaryRollout.parse(rollout("r", modelGroup="assistant", model="gpt", steps=steps, gates=GATES[case.gates]))
 
 
@@ -169,6 +181,14 @@ WORSE = [
     Case("mean × 1.3", 10, GOOD.but(slower=1.3)),
     Case("cost × 2", 10, GOOD.but(dearer=2.0)),
 ]
+SLOW = GOOD.but(errors=0.001, answers_s=20)
+FAIRLY = SLOW.but(errors=0.02)
+BEGINNINGS = [
+    Case("errors 0.1 % → 0.9 %, at once; answers after 20 s", 300, SLOW.but(errors=0.009), baseline=SLOW),
+    Case("errors 2 % after 60 s → 2 % at once; answers after 20 s", 300, FAIRLY, baseline=FAIRLY.but(failures_s=60)),
+    Case("errors 0.1 % → 50 %, at once; answers after 20 s", 10, SLOW.but(errors=0.5), baseline=SLOW),
+]
+BEGINNINGS = [replace(case, beginning=True, weight=weight) for case in BEGINNINGS for weight in (5, 50)]
 KEYS = [Case("equal, 20 sticky keys of unlike requests", 10, keys=20)]
 
 
@@ -181,7 +201,8 @@ def line(case: Case, results: list[Result]) -> str:
     """A row of the table."""
     back = [r for r in results if r.back_s is not None]
     fixed = sum(r.fixed for r in results) / len(results)
-    cells = [case.name, case.gates, f"{case.rate:g}", f"{100 * len(back) / len(results):.1f} %", f"{100 * fixed:.1f} %"]
+    name = case.name if case.weight == WEIGHT else f"{case.name}; weight {case.weight} %"
+    cells = [name, case.gates, f"{case.rate:g}", f"{100 * len(back) / len(results):.1f} %", f"{100 * fixed:.1f} %"]
     cells += (
         [f"{median(r.requests for r in back):,.0f}", spelled(median(r.back_s or 0 for r in back))] if back else ["", ""]
     )
@@ -201,7 +222,7 @@ def main(runs: int) -> None:
     print("| canary | gates | requests/s | went back | fixed-sample tests | median requests | median time | by |")
     print("|---|---|---|---|---|---|---|---|")
     with multiprocessing.Pool(2) as pool:
-        for case in (*EQUAL, *WORSE, *KEYS):
+        for case in (*EQUAL, *WORSE, *BEGINNINGS, *KEYS):
             print(line(case, pool.map(one, [(case, seed) for seed in range(runs)], chunksize=10)), flush=True)
 
 

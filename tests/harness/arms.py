@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from random import Random
 from statistics import NormalDist
@@ -27,18 +27,31 @@ def log_normal(median: float, sigma: float) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True)
 class Model:
-    """How a model answers: share of failures, log-normal milliseconds and tokens, US dollars for a million tokens."""
+    """How a model answers: share of failures, log-normal milliseconds and tokens, US dollars for a million tokens; and
+    how many seconds later routers count answers and failures.
+    """
 
     errors: float = 0.01
     median_ms: float = 1_500.0
     sigma: float = 0.6
     usd_per_million: float = 2.0
-    answers: tuple[tuple[float, float], ...] = ()
+    answers_s: float = 0.0
+    failures_s: float = 0.0
 
-    def but(self, *, errors: float | None = None, slower: float = 1.0, dearer: float = 1.0) -> "Model":
+    def but(
+        self,
+        *,
+        errors: float | None = None,
+        slower: float = 1.0,
+        dearer: float = 1.0,
+        answers_s: float | None = None,
+        failures_s: float | None = None,
+    ) -> "Model":
         """The same with a difference."""
         return replace(
             self,
+            answers_s=self.answers_s if answers_s is None else answers_s,
+            failures_s=self.failures_s if failures_s is None else failures_s,
             errors=self.errors if errors is None else errors,
             median_ms=self.median_ms * slower,
             usd_per_million=self.usd_per_million * dearer,
@@ -79,6 +92,31 @@ class Model:
             micro_usd_squared=sum(n * c * c for n, _, c in paid),
             tokens_micro_usd=sum(n * t * c for n, t, c in paid),
         )
+
+
+@dataclass
+class Traffic:
+    """One arm at a router: what it has counted of the requests that were drawn for a model."""
+
+    model: Model
+    ended: ArmCounts = field(default_factory=ArmCounts)
+    under_way: list[tuple[float, ArmCounts]] = field(default_factory=list)
+
+    def serve(self, requests: int, rng: Random, at_s: float, *, slow: float = 1.0, failing: float = 0.0) -> None:
+        """So many requests come."""
+        served = self.model.serve(requests, rng, slow=slow, failing=failing)
+        failed = ArmCounts({"timeout": served.errors})
+        self.under_way += [
+            (at_s + self.model.failures_s, failed),
+            (at_s + self.model.answers_s, replace(served, results={"ok": served.ok})),
+        ]
+        self.ended = sum((counts for due, counts in self.under_way if due <= at_s), self.ended)
+        self.under_way = [(due, counts) for due, counts in self.under_way if due > at_s]
+
+    @property
+    def counts(self) -> ArmCounts:
+        """As the router tells them."""
+        return replace(self.ended, pending=sum(counts.requests for _, counts in self.under_way))
 
 
 _CACHE: dict[tuple[float, float], tuple[tuple[float, float], ...]] = {}

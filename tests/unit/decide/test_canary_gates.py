@@ -18,6 +18,11 @@ GATES = Gates.model_validate(ALL_GATES)
 MANY = answers(20_000, 200)
 
 
+def early(failed: int, pending: int, *, ok: int = 0) -> ArmCounts:
+    """In the beginning of a period."""
+    return replace(answers(ok, failed), pending=pending)
+
+
 @pytest.mark.parametrize(
     ("gate", "canary", "baseline", "verdict", "said"),
     [
@@ -57,6 +62,27 @@ def test_a_verdict_is_what_is_sure(gate: Gate, canary: ArmCounts, baseline: ArmC
     assert (found.verdict, told.verdict) == (GateVerdict(verdict), GateVerdict(verdict))
     assert said in (told.message or "")
     assert (found.bounds is None) == bool(found.lacks) == (told.low is None and told.high is None)
+
+
+@pytest.mark.parametrize(
+    ("canary", "baseline", "verdict", "said"),
+    [
+        (early(9, 991), early(1, 999), "Undecided", "100 % against 100 %"),
+        (early(20, 980, ok=10), early(0, 1_000, ok=100), "Undecided", "66.7 % against 0 %"),
+        (early(12, 12), early(0, 1_000), "Breach", "100 % against nothing"),
+        (early(12, 12), early(1, 999), "Breach", "100 % against 100 %"),
+        (early(300, 0, ok=300), early(300, 3_000), "Breach", "50 % against 100 %"),
+        (early(60, 1_940), early(0, 2_000), "Undecided", "100 % against nothing"),
+        (early(0, 1_000), early(0, 0), "Undecided", "the baseline has 0 requests; 1 are needed"),
+        (early(0, 1_000), early(0, 10, ok=10_000), "Undecided", "nothing against 0 %"),
+    ],
+    ids=["within", "slow-answers", "gross", "gross-and-one", "half", "slow-failures", "no-baseline", "no-end"],
+)
+def test_what_is_pending_has_not_failed(canary: ArmCounts, baseline: ArmCounts, verdict: str, said: str) -> None:
+    """At the canary; at the baseline it may have, up to a twentieth of all. For a pass it must have ended."""
+    [found] = judge(Gates(), canary=canary, baseline=baseline, periods=1)
+    assert (found.verdict, said in (gate_status(found).message or "")) == (GateVerdict(verdict), True)
+    assert not found.bounds or found.bounds.low <= found.bounds.high
 
 
 def test_a_canary_that_may_be_better_has_a_negative_bound() -> None:

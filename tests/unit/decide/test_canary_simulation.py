@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.bench_canary import EQUAL, WORSE, Case, simulate
+from bench.bench_canary import BEGINNINGS, EQUAL, WORSE, Case, simulate
 
 
 @pytest.mark.parametrize("case", EQUAL[:2], ids=lambda case: f"{case.rate}-a-second")
@@ -29,3 +29,14 @@ def test_a_worse_canary_is_sent_back_for_what_is_worse(name: str, gate: str, mos
     for result in (simulate(case, seed) for seed in range(3)):
         assert gate in result.gates
         assert result.requests <= most
+
+
+@pytest.mark.parametrize("case", BEGINNINGS, ids=lambda case: f"{case.name}, {case.weight} %")
+def test_failures_that_come_sooner_than_answers_or_later_are_no_more_than_they_are(case: Case) -> None:
+    """In the beginning of a step, too, when little has ended: what is allowed stays, and a gross failure is caught."""
+    results = [simulate(case, seed) for seed in range(10)]
+    if case.canary.errors == 0.5:
+        assert {result.gates for result in results} == {("ErrorRate",)}
+        assert max(result.requests for result in results) < 100
+    else:
+        assert all(result.back_s is None for result in results)

@@ -1,7 +1,7 @@
 """What was counted for two arms → a verdict for each gate, with the bounds behind it. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from turnout.api.canaryrollout import Gates
 from turnout.api.canaryrollout_status import Gate, GateVerdict
@@ -19,6 +19,10 @@ from turnout.decide.canary.sequences import (
 from turnout.decide.evidence import BOUNDS_MS, ArmCounts, Latencies
 
 P95 = 0.95
+UNSEEN = 20
+"""One in so many of the baseline's draws may be a failure that is not seen yet. A guess: few models that one stays with
+fail more often; and if all that is pending could fail, a canary that fails outright would stay until the baseline has
+answered for some time. Simulated in tests/bench/bench_canary.py."""
 NANO_PER_MICRO = 1_000
 USD_PER_1K = 1e-3
 """US dollars per 1,000 tokens for one millionth of a dollar per token: 1e-6 times 1,000."""
@@ -90,10 +94,20 @@ def error_share(counts: ArmCounts) -> Share:
 
 
 def _errors(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
-    shares = error_share(canary), error_share(baseline)
-    if lacks := _nobody(shares[0].of, shares[1].of, 1, "requests"):
+    """Failures may come sooner than answers, or later. Where much is pending, as in the beginning of a period, their
+    share of what has ended is wrong. For a breach the canary has none that is not seen yet, and the baseline as many as
+    are likely: so the canary's are no more, and the baseline's no fewer, than when all that was drawn will have ended,
+    for which difference_bounds holds. To pass, the difference must be small by what has ended as well.
+    """
+    ended = error_share(canary), error_share(baseline)
+    drawn = replace(ended[0], of=ended[0].of + canary.pending), replace(ended[1], of=ended[1].of + baseline.pending)
+    if lacks := _nobody(drawn[0].of, drawn[1].of, 1, "requests"):
         return Judgement(Gate.ERROR_RATE, limit, lacks=lacks)
-    return Judgement(Gate.ERROR_RATE, limit, shares[0].value, shares[1].value, difference_bounds(*shares, alpha))
+    unseen = min(baseline.pending, math.ceil(drawn[1].of / UNSEEN))
+    sure = difference_bounds(drawn[0], replace(drawn[1], hits=drawn[1].hits + unseen), alpha)
+    bounds = Bounds(sure.low, max(sure.high, difference_bounds(*ended, alpha).high))
+    ours, theirs = (share.value if share.of else None for share in ended)
+    return Judgement(Gate.ERROR_RATE, limit, ours, theirs, bounds)
 
 
 def _mean(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:
