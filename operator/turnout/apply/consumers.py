@@ -13,6 +13,7 @@ from turnout.errors import ClusterError, DeniedError
 from turnout.infra.consumer import TOKEN, consumer_secrets, copy_of
 from turnout.infra.kinds import NAMESPACE, SECRET
 from turnout.infra.labels import Json, is_ours, permission
+from turnout.infra.objects import encoded
 from turnout.lots import in_lots
 
 Find = Callable[[str, str], Json | None]
@@ -35,12 +36,14 @@ class Lack:
         here: it is in the key's own namespace, where its workloads read it.
         denied: that will not pass by itself.
         outdated: it may hold an older token of the key.
+        conflict: it is known to be somebody else's, which the key's verdict tells.
     """
 
     why: str
     here: bool
     denied: bool
     outdated: bool
+    conflict: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class HandOut:
 
     @property
     def unwritten(self) -> Mapping[str, str]:
-        """Keys with Secrets that could not be written, and why."""
-        return {key: joined(lacks) for key, lacks in self.lacks.items()}
+        """Keys with Secrets that could not be written though they have no conflict, and why."""
+        return {key: why for key, lacks in self.lacks.items() if (why := joined(_ for _ in lacks if not _.conflict))}
 
 
 def joined(lacks: Iterable[Lack]) -> str:
@@ -92,7 +95,7 @@ async def hand_out(
         try:
             await _write(kube, applier, elsewhere, state, desired, find)
         except ClusterError as error:
-            return _lack(namespace, desired, error, find)
+            return _lack(namespace, state, desired, error, find)
         return None
 
     found = await in_lots(write, wanted, AT_ONCE, interrupted)
@@ -147,12 +150,14 @@ def _turn(state: KeyState) -> int:
     return WAITING.index(step) if step in WAITING else len(WAITING)
 
 
-def _lack(namespace: str, desired: Json, error: ClusterError, find: Find) -> Lack:
+def _lack(namespace: str, state: KeyState, desired: Json, error: ClusterError, find: Find) -> Lack:
     meta, denied = desired["metadata"], isinstance(error, DeniedError)
     here = meta["namespace"] == namespace
     where = "" if here else f" in namespace '{meta['namespace']}'"
     there = find(meta["namespace"], meta["name"])
     held = ((there or {}).get("data") or {}).get(TOKEN)
+    older = {encoded({TOKEN: t.token.get_secret_value().encode()})[TOKEN] for t in state.issued.tokens}
     # One that nobody has heard of yet may be there all the same.
-    outdated = held not in (None, desired["data"][TOKEN]) or (there is None and not denied)
-    return Lack(f"Secret '{meta['name']}'{where} cannot be written: {error}", here, denied, outdated)
+    outdated = held in older - {desired["data"][TOKEN]} or (there is None and not denied)
+    conflict = here and meta["name"] in state.conflicts
+    return Lack(f"Secret '{meta['name']}'{where} cannot be written: {error}", here, denied, outdated, conflict)

@@ -56,7 +56,11 @@ def due_at(key: ScopedKey, issued: Issued) -> datetime | None:
     if active is None or every is None:
         return None
     due = active.issued_at + every * (1 - JITTER * _fraction(active.id))
-    return max(due, issued.failure.at + min(RETRY, every)) if issued.failure else due
+    if issued.failure is None:
+        return due
+    # No longer than the token lives that programs have.
+    dies = active.issued_at + key.spec.lifetime if key.spec.lifetime else None
+    return max(due, min(filter(None, (issued.failure.at + min(RETRY, every), dies))))
 
 
 def triggered(key: ScopedKey, issued: Issued) -> bool:
@@ -113,17 +117,25 @@ def revoke(issued: Issued, *, now: datetime) -> Issued:
 
 
 def take_on(
-    key: ScopedKey, issued: Issued, facts: Facts, mint: Callable[[], Token], *, now: datetime, room: bool = True
+    key: ScopedKey,
+    issued: Issued,
+    facts: Facts,
+    mint: Callable[[], Token],
+    *,
+    now: datetime,
+    room: Callable[[], bool] = lambda: True,
 ) -> tuple[Issued, str]:
     """What is to be kept next; and why a rotation that is due cannot begin, for a person.
 
-    mint: a new Pending token; room: else none begins yet (decide.herd).
+    mint: a new Pending token; room: whether one may begin now against which nothing else speaks (decide.herd).
     """
     after = advance(key, issued, facts, now=now)
-    if not (room and is_due(key, after, now=now)):
+    if not is_due(key, after, now=now):
         return after, ""
     if why := obstacles(key, after, facts):
         return after, why
+    if not room():
+        return after, ""
     return begin(key, after, mint(), emergency=False, now=now), ""
 
 
@@ -214,7 +226,8 @@ def _handing_out(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Fact
 
 def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts, now: datetime) -> Issued:
     told = {(r.kind, r.name): r for r in rotation.restarts}
-    failed = [facts.unwritten] if rotation.emergency and facts.unwritten else []
+    lacks = rotation.emergency and bool(facts.unwritten)
+    failed = [facts.unwritten] if lacks else []
     if rotation.emergency and (untold := _untold(key, told.keys(), facts, now)):
         # All at one time: what they have is dead already.
         return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, *untold)))
@@ -236,6 +249,8 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
             if rotation.emergency:
                 continue  # there is nothing to go back to, and the others need the new token
             return _back(issued, rotation, failed[0], now)
+        return issued
+    if lacks and not facts.denied and now - rotation.since < HAND_OUT_WITHIN:
         return issued
     return _over(issued, rotation, now, Failure(now, "; ".join(failed), rotation.emergency) if failed else None)
 

@@ -17,7 +17,7 @@ from turnout.decide.facts import Facts, Names, Uses
 from turnout.decide.herd import Herd
 from turnout.decide.issued import Issued, Step
 from turnout.decide.keys import KeyState
-from turnout.decide.rotation import consumers, in_motion, is_due, look_at, take_on, triggered, unproven
+from turnout.decide.rotation import advance, consumers, in_motion, is_due, look_at, take_on, triggered, unproven
 from turnout.observe.proof import Proof, prove
 from turnout.observe.rotations import tell
 from turnout.watch.context import Context, now
@@ -34,10 +34,12 @@ class Moved:
     Attributes:
         issued: name → what is to be kept, of those that changed.
         blocked: name → why a rotation that is due cannot begin, for a person.
+        waiting: names of those for which there was no room, because many are due.
     """
 
     issued: Mapping[str, Issued] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
 
 async def move(
@@ -55,11 +57,12 @@ async def move(
     interrupted: whether something is more urgent than to ask routers more.
     """
     time = now()
-    herd = Herd(((state.key, state.issued) for state in decision.keys), now=time)
+    # Who is looked at, and who begins: of those that are looked at some cannot.
+    looks, herd = (Herd(((state.key, state.issued) for state in decision.keys), now=time) for _ in range(2))
     moving = [state for state in decision.keys if in_motion(state.key, state.issued, now=time)]
     asked = [token for state in moving for token in unproven(state.issued)]
     proof = await prove(context.http, routers, asked, interrupted)
-    begins = {state.name: _begins(state, herd, blocked, time) for state in moving}
+    begins = {state.name: _begins(state, looks, blocked, time) for state in moving}
     seen = await asyncio.gather(
         *(_facts(context, decision, s, proof, handed_out, uses, begins=begins[s.name]) for s in moving)
     )
@@ -67,7 +70,11 @@ async def move(
     obstacles: dict[str, str] = {}
     for state, facts in zip(moving, seen, strict=True):
         mint = partial(keyring.mint, state.key.metadata.uid, now=time)
-        after, why = take_on(state.key, state.issued, facts, mint, now=time, room=begins[state.name])
+        room = partial(herd.takes, state.key, state.issued)
+        if begins[state.name]:
+            after, why = take_on(state.key, state.issued, facts, mint, now=time, room=room)
+        else:
+            after, why = advance(state.key, state.issued, facts, now=time), ""
         if why:
             obstacles[state.name] = why
         if after != state.issued:
@@ -75,16 +82,17 @@ async def move(
             tell(state, after, f"namespace {decision.router.namespace}: ")
             if after.revocation is not None and after.revocation != state.issued.revocation:
                 context.metrics.revocation.observe(after.revocation.took_ms / 1000)
-    return Moved(issued, obstacles)
+    waiting = {s.name for s in moving if is_due(s.key, s.issued, now=time)} - issued.keys() - obstacles.keys()
+    return Moved(issued, obstacles, frozenset(waiting))
 
 
-def _begins(state: KeyState, herd: Herd, blocked: Container[str], time: datetime) -> bool:
+def _begins(state: KeyState, looks: Herd, blocked: Container[str], time: datetime) -> bool:
     """Whether a rotation is due and may begin now, if nothing speaks against it."""
     if not is_due(state.key, state.issued, now=time):
         # Triggered: it may begin in the very turn in which the one under way ends.
         return triggered(state.key, state.issued)
     # One that cannot begin must not take the place of others, again and again.
-    return state.name in blocked or herd.takes(state.key, state.issued)
+    return state.name in blocked or looks.takes(state.key, state.issued)
 
 
 async def _facts(
@@ -127,14 +135,14 @@ def _concerned(state: KeyState, *, begins: bool) -> list[Names]:
     return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
 
 
-def next_look(decision: Decision, blocked: Container[str], time: datetime) -> list[float]:
-    """Seconds until keys are to be looked at again. blocked: names of those whose rotation cannot begin."""
+def next_look(decision: Decision, idle: Container[str], time: datetime) -> list[float]:
+    """Seconds until keys are to be looked at again. idle: names of those whose rotation cannot begin."""
     return [
-        max((at - time).total_seconds(), BLOCKED_S if _only_waits(state, blocked) else 0)
+        max((at - time).total_seconds(), BLOCKED_S if _only_waits(state, idle) else 0)
         for state in decision.keys
         if (at := look_at(state.key, state.issued, now=time)) is not None
     ]
 
 
-def _only_waits(state: KeyState, blocked: Container[str]) -> bool:
-    return state.name in blocked and not unproven(state.issued)
+def _only_waits(state: KeyState, idle: Container[str]) -> bool:
+    return state.name in idle and not unproven(state.issued)

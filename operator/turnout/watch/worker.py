@@ -18,30 +18,31 @@ from turnout.decide.build import Decision
 from turnout.decide.canary.standing import Change
 from turnout.decide.evidence import Look
 from turnout.decide.ir import Router, dump, load
-from turnout.decide.issued import ids
+from turnout.decide.issued import Issued, ids
 from turnout.decide.keys import is_spent
 from turnout.decide.quarantine import Quarantine
 from turnout.decide.rollouts import States
+from turnout.decide.rotation import is_emergency
 from turnout.decide.snapshot import Snapshot
 from turnout.decide.verdict import Phase
-from turnout.errors import ClusterError, DeniedError, ScrapeError, TurnoutError
+from turnout.errors import ClusterError, ConflictError, ScrapeError
 from turnout.infra.kinds import BY_NAME, POD, SCOPED_KEY
 from turnout.infra.labels import KEYRING, STATE, Json
-from turnout.infra.objects import decoded, secret
+from turnout.infra.objects import decoded, files_secret, secret
 from turnout.infra.observation import ConfigState, Observation, Programmed
 from turnout.infra.pods import RouterPod, live_pods
 from turnout.infra.redaction import secrets_of
 from turnout.observe.rotations import tell_all
 from turnout.observe.scrape import base_url, openai_url, read_config
-from turnout.watch import routers
 from turnout.watch.books import Books
 from turnout.watch.context import Context, now
+from turnout.watch.failures import Failures
 from turnout.watch.gather import Gatherer
 from turnout.watch.pruner import Pruner
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.rollouts import Rollouts
-from turnout.watch.rotator import move, next_look
-from turnout.watch.routers import Written
+from turnout.watch.rotator import Moved, move, next_look
+from turnout.watch.routers import tried, write_objects
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD as PLACE
@@ -50,13 +51,9 @@ log = logging.getLogger(__name__)
 
 NOT_BLOCKED: Mapping[str, str] = {}
 STATE_FILE = "ir.json.gz"
-RETRY_S, RETRY_AT_MOST_S = 1.0, 60.0
-"""Seconds until a failed run is repeated; doubled each time up to the second."""
 SETTLE_RETRY_S = 5.0
 UNFINISHED_AT_MOST_S = 10.0
 """Seconds for which changes that keep coming may put off reports, while routers are behind."""
-TERMINATING = "because it is being terminated"
-"""What the API server says of a namespace on its way out; the rest of it follows by itself."""
 
 
 class Worker:
@@ -83,8 +80,8 @@ class Worker:
         self._fell_at: float | None = None
         self._loaded = False
         self._compiled: Compiled | None = None
-        self._blocked: Mapping[str, str] = {}
-        self._failures = 0
+        self._moved = Moved()
+        self._failures = Failures(context, namespace)
         self._since = 0.0
         self._finished = 0.0
 
@@ -130,29 +127,15 @@ class Worker:
             self._context.health.begin(self.namespace)
             try:
                 await self._run_once()
-            except TurnoutError as error:
-                self._failed(error)
-            except Exception as error:
-                log.exception("namespace %s: a bug", self.namespace)
+            except Exception as error:  # noqa: BLE001  (a bug is logged as one)
                 self._failed(error)
             finally:  # one that failed, too: restarting the operator would not help against what a cluster denies
                 self._context.health.done(self.namespace)
         self._context.health.forget(self.namespace)
 
-    def _noted(self, error: Exception) -> float:
-        """Count a failure; after how many seconds to try again."""
-        if isinstance(error, TurnoutError):
-            level = logging.INFO if TERMINATING in str(error) else logging.WARNING
-            log.log(level, "namespace %s: %s", self.namespace, error)
-        self._context.metrics.errors.labels(self.namespace).inc()
-        self._failures = min(self._failures + 1, 10)
-        return min(RETRY_S * 2.0 ** (self._failures - 1), RETRY_AT_MOST_S)
-
     def _failed(self, error: Exception) -> None:
-        self.waker.wake_in(self._noted(error))
-        # A single failure is often over before anybody could read of it; a refusal is not.
-        if self._compiled and (isinstance(error, DeniedError) or self._failures > 1):
-            why = str(error) if isinstance(error, TurnoutError) else "a bug; see the operator's log"
+        self.waker.wake_in(self._failures.note(error))
+        if self._compiled and (why := self._failures.words(error)):
             progress = Programmed(self._compiled.files.version, 0, 0, failure=why)
             self.reporter.report(Outcome(self._compiled.decision, progress, self._quarantine.reasons))
 
@@ -160,20 +143,20 @@ class Worker:
         with self._context.metrics.reconcile.time():
             self._compiled = compiled = await self._compile()
             decision, version = compiled.decision, compiled.files.version
-            written = Written(files=False)
+            written = False
             if decision.wants_router:
                 written = await self._publish(compiled)
             else:
                 await self._pruner.prune_router(keys=bool(decision.keys))
                 self._previous = self._running = None
             self.rollouts.published(self._states)
-        progress = Programmed(version, 0, 0)
-        if decision.wants_router:
-            progress = await self._settle(compiled, written=written.files)
-        error = written.error
+        progress, error = Programmed(version, 0, 0), None
+        if decision.wants_router:  # a webhook may take its ten seconds for an object: routers are told meanwhile
+            objects = write_objects(self._context, self.namespace, self._applier)
+            progress, error = await asyncio.gather(self._settle(compiled, written=written), objects)
         if progress.done:  # kept for the day on which it is the last good one
             state = secret(self.namespace, STATE, {STATE_FILE: dump(decision.router)})
-            error = await routers.tried(self._applier.apply(state)) or error
+            error = await tried(self._applier.apply(state)) or error
         await self._finish(decision, progress, error)
 
     async def _compile(self) -> Compiled:
@@ -185,9 +168,6 @@ class Worker:
             self._states = self.rollouts.standing.publishable
             snapshot, live = self._gatherer.snapshot(self.books.ledger, self._states), self._secret(KEYRING)
             compiled = await self._compile_snapshot(snapshot)
-            self._quarantine.review(compiled.decision.router)
-            if self._quarantine.reasons:
-                compiled = await self._compile_snapshot(self._quarantine.apply(snapshot))
             decision = compiled.decision
             if decision.is_settled:
                 self._decided = (snapshot, decision)
@@ -199,22 +179,36 @@ class Worker:
             issued = keyring.changed(snapshot.issued, decision, now=now() - waited)
             try:
                 await keyring.save(self._context.kube, live, self.namespace, issued)
+            except ConflictError:
+                raise  # it is another by now, and its event is on the way
             except ClusterError:
-                if decision.wants_router and (decision.revoke or decision.drop):
-                    # Who is revoked or gone must be refused, be it that this cannot be kept.
-                    await self._settle(compiled, written=(await self._publish(compiled)).files)
+                await self._publish_unkept(snapshot, decision)
                 raise
             tell_all(snapshot.issued, issued, f"namespace {self.namespace}: ")
 
     async def _compile_snapshot(self, snapshot: Snapshot) -> Compiled:
+        compiled = await self._compile_once(snapshot)
+        self._quarantine.review(compiled.decision.router)
+        return await self._compile_once(self._quarantine.apply(snapshot)) if self._quarantine.reasons else compiled
+
+    async def _compile_once(self, snapshot: Snapshot) -> Compiled:
         return await asyncio.to_thread(compile_namespace, snapshot, self._previous, now=now(), place=PLACE)
 
-    async def _publish(self, compiled: Compiled) -> Written:
-        """Bring configuration and objects to the API server."""
+    async def _publish_unkept(self, snapshot: Snapshot, decision: Decision) -> None:
+        """The keyring cannot be written, so nothing new is issued; but what must die does, and what must fall does."""
+        lost = {name: snapshot.issued.get(name, Issued()) for name in decision.mint}
+        leaked = {name: have.killed(now()) for name, have in lost.items() if is_emergency(decision.mint[name], have)}
+        compiled = await self._compile_snapshot(replace(snapshot, issued={**snapshot.issued, **leaked}))
+        if compiled.decision.wants_router:
+            await self._settle(compiled, written=await self._publish(compiled))
+            self.rollouts.published(self._states)
+
+    async def _publish(self, compiled: Compiled) -> bool:
+        """Bring the configuration to the API server; whether it is a new one."""
         await self._publisher.begin(compiled.files.version)
         if self._running != compiled.decision.router:
             self._running = None
-        return await routers.write(self._context, self.namespace, self._applier, compiled.files.data)
+        return await self._applier.apply(files_secret(self.namespace, compiled.files.data))
 
     async def _settle(self, compiled: Compiled, *, written: bool) -> Programmed:
         """Wait for the routers."""
@@ -251,26 +245,29 @@ class Worker:
         error: why an object beside the configuration could not be written; what routers run is not touched by it.
         """
         since = asyncio.get_running_loop().time() - self._finished
+        if error is None:
+            self._failures.end()
         if not progress.done and self.waker.pending and since < UNFINISHED_AT_MOST_S:
             return  # interrupted: the run that follows knows more
         self._finished += since
         context = self._context
         self._context.metrics.programmed.labels(self.namespace).set(progress.done)
-        handed_out, blocked = HandOut(not decision.wants_router), NOT_BLOCKED
+        handed_out = HandOut(not decision.wants_router)
         if progress.done:
             keys = context.store.objects(self.namespace, SCOPED_KEY)
             uids = {name: key["metadata"]["uid"] for name, key in keys.items()}
             find = context.store.secret
             handed_out = await hand_out(context.kube, self._applier, decision, uids, find, self._interrupted)
-            blocked = await self._rotate(decision, handed_out)
+            await self._rotate(decision, handed_out)
         self._advance_rollouts()
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._pruner.prune_consumers(decision, frozenset(handed_out.unwritten))
-        told = replace(progress, failure=str(error)) if error else progress
+        waits = [self._failures.note(error)] if error else []
+        told = replace(progress, failure=self._failures.words(error) or None) if error else progress
+        blocked = self._moved.blocked if progress.done else NOT_BLOCKED
         self.reporter.report(Outcome(decision, told, self._quarantine.reasons, handed_out.unwritten, blocked))
-        self._failures = self._failures if error else 0
-        waits = [self._noted(error)] if error else []
-        waits += [context.settings.resync_s, *(next_look(decision, blocked, now()) if progress.done else ())]
+        idle = self._moved.blocked.keys() | self._moved.waiting
+        waits += [context.settings.resync_s, *(next_look(decision, idle, now()) if progress.done else ())]
         if handed_out.unwritten or (decision.wants_router and not progress.done):
             waits.append(SETTLE_RETRY_S)
         waits += [
@@ -280,19 +277,18 @@ class Worker:
         ]
         self.waker.wake_in(min(waits))
 
-    async def _rotate(self, decision: Decision, handed_out: HandOut) -> Mapping[str, str]:
-        """Take keys in motion one step on, and keep it before anything is done with it; whose rotation cannot begin."""
+    async def _rotate(self, decision: Decision, handed_out: HandOut) -> None:
+        """Take keys in motion one step on, and keep it before anything is done with it."""
         urls = [openai_url(pod) for pod in self._pods() if pod.ready]
         uses = self.reporter.seen.uses
-        moved = await move(self._context, decision, handed_out, uses, urls, self._blocked, self._interrupted)
-        self._blocked = moved.blocked
+        blocked = self._moved.blocked
+        self._moved = moved = await move(self._context, decision, handed_out, uses, urls, blocked, self._interrupted)
         if moved.issued:
             live = self._secret(KEYRING)
             # As it is now: what was dropped meanwhile must not come back.
             kept = {name: moved.issued.get(name, have) for name, have in keyring.read(live).items()}
             await keyring.save(self._context.kube, live, self.namespace, kept)
             self.waker.wake(urgent=True)
-        return moved.blocked
 
     def _load(self) -> Router | None:
         """What was published last, by whichever operator; without it a broken group has no last good configuration."""

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from harness.manifests import Manifest, key, snapshot, token
+from turnout.api.scopedkey import TokenState
 from turnout.apply.consumers import AT_ONCE, HandOut, Lack, hand_out
 from turnout.apply.kube import Kube
 from turnout.apply.objects import Applier
 from turnout.decide.build import decide
-from turnout.decide.issued import Rotation, Step
+from turnout.decide.issued import Rotation, Step, Token
 from turnout.errors import DeniedError
 from turnout.infra.kinds import NAMESPACE, Kind
 from turnout.infra.labels import COPY_OF, OURS, permission
@@ -55,6 +57,8 @@ async def handed_out(
 ) -> list[str]:
     """The Secrets that were written for these keys. steps: of those that rotate, by name."""
     given = snapshot(*keys)
+    older = Token("older", SecretStr("sk-turnout-older"), NOW, state=TokenState.DRAINING)
+    given = replace(given, issued={n: have.with_tokens((older, *have.tokens)) for n, have in given.issued.items()})
     rotating = {n: replace(given.issued[n], rotation=Rotation(f"id-{n}", step, NOW)) for n, step in steps.items()}
     decision = decide(replace(given, issued={**given.issued, **rotating}), None, now=NOW)
     uids = {k["metadata"]["name"]: "u" for k in keys}
@@ -90,6 +94,7 @@ async def test_two_keys_never_write_one_secret() -> None:
     assert await handed_out(cluster, key("a", secretName="s"), key("b", secretName="s", copies=copies)) == ["c", "s"]
     assert cluster.result is not None
     assert [(name, lack.denied) for name, (lack,) in cluster.result.lacks.items()] == [("b", True)]
+    assert cluster.result.unwritten == {}, "its verdict tells that, and no time is wasted on it"
 
 
 async def test_something_urgent_goes_first() -> None:
@@ -130,7 +135,8 @@ async def test_a_copy_that_cannot_be_written_stops_no_other_of_its_key() -> None
 
 
 @pytest.mark.parametrize(
-    ("held", "outdated"), [(token("app"), False), ("sk-turnout-older", True), (None, False), ("unheard of", False)]
+    ("held", "outdated"),
+    [(token("app"), False), ("sk-turnout-older", True), ("somebody's", False), (None, False), ("unheard of", False)],
 )
 async def test_a_secret_that_cannot_be_written_may_hold_an_old_token(held: str | None, outdated: bool) -> None:
     """Then that must not be revoked for being unused. One that is right already, or not there, keeps nothing alive."""

@@ -55,6 +55,26 @@ def test_keys_that_rotate_often_are_not_slowed_down_and_slow_nobody_down() -> No
     assert any("slow" in minute for minute in counts[:2])
 
 
+@pytest.mark.parametrize(("days", "begins"), [(22, False), (28, True), (60, True)])
+def test_a_key_whose_token_is_dead_or_soon_will_be_waits_for_no_other(days: int, begins: bool) -> None:
+    """A lifetime was given to old keys, or the operator was away for long: programs have nothing that works."""
+    scoped, _ = old("30d")
+    mortal = ScopedKey.parse(key("k", lifetime="30d"))
+    fresh = Issued((Token("new", SecretStr("sk-turnout-x"), NOW),))
+    herd = Herd([(scoped, fresh)] * AT_LEAST, now=NOW)
+    token = Token("k", SecretStr("sk-turnout-x"), NOW - timedelta(days=days))
+    assert herd.takes(mortal, Issued((token,))) is begins
+
+
+def test_new_keys_keep_no_old_one_from_rotating() -> None:
+    """A pipeline that makes many keys a minute."""
+    fresh = Issued((Token("new", SecretStr("sk-turnout-x"), NOW),))
+    made = key("k", rotation={"every": "30d"})
+    made["metadata"]["creationTimestamp"] = "2026-11-20T00:00:00Z"
+    herd = Herd([(ScopedKey.parse(made), fresh)] * AT_LEAST, now=NOW + SECOND)
+    assert herd.takes(*old("30d"))
+
+
 @pytest.mark.parametrize(("trigger", "begins"), [({}, False), ({"trigger": "now"}, True)])
 def test_what_a_trigger_asks_for_waits_for_no_other(trigger: dict[str, str], begins: bool) -> None:
     """Somebody has asked for it now."""

@@ -258,8 +258,20 @@ def test_in_an_emergency_a_copy_that_fails_keeps_nobody_else_from_the_new_token(
     assert issued.rotation.step is Step.RESTARTING
     told = Rollout(RolloutState.DONE, "new")
     looks = [replace(partly, rollouts={APP: told, WORKER: told})] * 3
-    over = emergency(partly, *looks)
+    issued, scoped = emergency(partly, *looks), spec(trigger="leak", emergency=True, consumers=CONSUMERS)
+    assert (issued.rotation is None) is not passes, "what may pass is given a minute"
+    well = run(scoped, issued, rollouts(told, told))
+    assert (well.failure is None) is passes
+    over = run(scoped, issued, looks[0], now=NOW + 2 * MINUTE)
     assert (over.rotation, over.failure and over.failure.message) == (None, why)
+
+
+def test_a_key_whose_token_is_dead_does_not_wait_after_a_failure() -> None:
+    """An hour without a token that works, where a lifetime is short."""
+    scoped = spec(lifetime="2h")
+    dies = NOW + timedelta(minutes=10)
+    issued = Issued((token("old", issued_at=dies - timedelta(hours=2)),), failure=Failure(NOW, "it failed"))
+    assert due_at(scoped, issued) == dies
 
 
 def test_a_token_that_a_secret_may_still_hold_is_not_revoked_for_being_unused() -> None:

@@ -15,6 +15,7 @@ from turnout.decide.build import Decision, decide
 from turnout.decide.facts import Uses
 from turnout.decide.herd import AT_LEAST
 from turnout.decide.issued import Issued, Rotation, Step, Token
+from turnout.infra.kinds import Kind
 from turnout.watch.context import Context, now
 from turnout.watch.rotator import BLOCKED_S, Moved, move, next_look
 
@@ -23,14 +24,17 @@ PROGRAMS = [{"kind": "Deployment", "name": "one"}, {"kind": "StatefulSet", "name
 
 
 class Cluster:
-    """An API server without any workload; it knows who was asked for."""
+    """An API server with all workloads or none; it knows who was asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exists: bool = False) -> None:
         self.asked: list[str] = []
+        self._exists = exists
 
-    async def get(self, _kind: Any, _namespace: str, name: str) -> None:
-        """None is there."""
+    async def get(self, kind: Kind, _namespace: str, name: str) -> dict[str, Any] | None:
+        """As it is."""
         self.asked.append(name)
+        spec = {"template": {"metadata": {}}}
+        return {"kind": kind.name, "metadata": {"generation": 1}, "spec": spec} if self._exists else None
 
 
 def issued(name: str, *, older: TokenState, step: Step | None = None) -> Issued:
@@ -115,8 +119,12 @@ async def test_who_cannot_begin_keeps_no_other_from_it() -> None:
     first = await moved(decision, HandOut(True), cluster)
     assert set(first.blocked) == set(names[:AT_LEAST])
     assert len(cluster.asked) == 2 * AT_LEAST, "programs of those that wait are not looked at"
+    assert first.waiting == set(names[AT_LEAST:])
     second = await moved(decision, HandOut(True), cluster, frozenset(first.blocked))
     assert set(second.blocked) == set(names[: 2 * AT_LEAST])
+    there = Cluster(exists=True)
+    repaired = await moved(decision, HandOut(True), there, frozenset(names))
+    assert len(repaired.issued) == AT_LEAST, "and when the obstacle of all of them goes, they do not begin at once"
 
 
 def test_a_rotation_that_cannot_begin_is_tried_again_without_haste() -> None:
