@@ -62,7 +62,8 @@ class ErrorRateGate(Part):
 
     max_increase: Annotated[Decimal, Amount("0", "1", 6)] = Decimal("0.01")
     """How much higher the canary's share of failed first attempts may be, 0 to 1 as a decimal in quotes; "0.01" is one
-    percentage point."""
+    percentage point. As much higher may be its share of requests refused as the client's own mistake, and that of
+    clients that left: see condition ExcludedUneven."""
 
 
 class LatencyGate(Part):

@@ -18,13 +18,12 @@ KINDS = ((REFUSED, "were refused as mistakes of the client"), (frozenset({HUNG_U
 def excess(gates: Gates, *, canary: ArmCounts, baseline: ArmCounts, periods: int) -> str:
     """Of what the canary surely has more, in words; empty: of nothing. periods: as for `gates.judge`.
 
-    Nobody leaves an answer early but by chance and by its length, which gates allow to differ: so the share of clients
-    that left may be higher by as much as that of errors may. Of refusals any difference is the model's.
+    The share of either may be higher by as much as that of errors may: a good request that is refused is no worse than
+    one that fails, and two models that both are good refuse a little unlike.
     """
     alpha = (1 - float(gates.confidence)) * OWN / (len(KINDS) * periods)
-    found = []
+    limit, found = float(gates.error_rate.max_increase), []
     for results, words in KINDS:
-        limit = float(gates.error_rate.max_increase) if HUNG_UP in results else 0.0
         ours, theirs = (Share(sum(arm.results.get(r, 0) for r in results), arm.drawn) for arm in (canary, baseline))
         if theirs.of and ours.value > theirs.value and difference_bounds(ours, theirs, alpha).low > limit:
             counts = (
