@@ -34,6 +34,17 @@ SURE = 0.001
 MOST_SILENT = 10
 EXPLANATIONS = frozenset({"analysis", "evidence"})
 """Fields of a status, and of its decisions, with the numbers behind it."""
+LATER = frozenset({"modelHash"})
+"""Fields of `memory` that the first definitions do not have, and without which it goes on all the same."""
+ODDITIES = frozenset(
+    {
+        ConditionType.WEIGHT_OFF,
+        ConditionType.EXCLUDED_UNEVEN,
+        ConditionType.EVIDENCE_MISSING,
+        ConditionType.MEASUREMENT_BROKEN,
+    }
+)
+"""Conditions that tell what is odd about it. No other kind has them, and definitions list those that they know."""
 
 
 def rollout_fields(rollout: CanaryRollout, state: State) -> Json:
@@ -71,10 +82,17 @@ def restored(status: Mapping[str, Any]) -> State:
 
 
 def without_explanations(status: Json) -> Json:
-    """The same without what is for people only; of other kinds, just the same. `restored` does not need it."""
+    """The same as older definitions know it; of other kinds, just the same.
+
+    It is without what is for people only, and without what `restored` can do without.
+    """
     left = {name: value for name, value in status.items() if name not in EXPLANATIONS}
     if "decisions" in left:
         left["decisions"] = [{n: v for n, v in one.items() if n not in EXPLANATIONS} for one in left["decisions"]]
+    if "memory" in left:
+        left["memory"] = {n: v for n, v in left["memory"].items() if n not in LATER}
+    if "conditions" in left:
+        left["conditions"] = [one for one in left["conditions"] if one["type"] not in ODDITIES]
     return left
 
 

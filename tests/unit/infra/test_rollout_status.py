@@ -9,9 +9,23 @@ import pytest
 from harness.rollouts import NOW, Playground, answers, kept
 from turnout.api.canaryrollout_status import RolloutPhase
 from turnout.decide.canary.state import State
+from turnout.decide.evidence import ArmCounts
 from turnout.infra.conditions import stamped
-from turnout.infra.rollout_status import restored, rollout_conditions, rollout_fields
+from turnout.infra.rollout_status import restored, rollout_conditions, rollout_fields, without_explanations
 from turnout.infra.status import presses
+
+FIRST = {
+    "": "conditions phase reason message step weight stepStartedAt held missing broken decisions ledger memory",
+    "weight": "desired applied observed observedLow observedHigh",
+    "missing": "silent silentCount gone",
+    "broken": "looks now message",
+    "decisions": "at action step weight reason message",
+    "ledger": "period alone lookedAt baseline canary earlierBaseline routers",
+    "memory": "run runs stepsHash specHash entriesHash groupHash failedHash failedPromoted leftStep countedAt",
+}
+"""What the definition of the first release knows of a status, without what the reduced one leaves out."""
+CORE = {"Programmed", "Ready", "Reconciling", "Stalled"}
+"""Conditions of a rollout that say how it stands."""
 
 
 def conditions(play: Playground) -> dict[str, tuple[str, str]]:
@@ -171,3 +185,38 @@ def test_conditions_of_a_newer_operator_lose_nothing() -> None:
     play.begin(2)
     fields = rollout_fields(play.rollout, play.state)
     assert restored({**fields, "conditions": [{"type": "Novel"}]}) == kept(play.rollout, play.state) == play.state
+
+
+@pytest.mark.parametrize("phase", ["measuring", "rolled-back"])
+def test_the_reduced_status_has_only_what_the_first_definitions_know(phase: str) -> None:
+    """An API server that has those refuses all others. A restarted operator goes on by it; the model's hash is not
+    known then.
+    """
+    play = Playground(steps=[{"weight": 50, "hold": "1h"}, {"weight": 100}])
+    play.begin()
+    play.silent, play.broken = {"a"}, {"b"}
+    play.routers["c"] = {}
+    play.serve(answers(900) + ArmCounts({"client_error": 400}, pending=3), answers(100), router="c")
+    play.look()
+    if phase == "rolled-back":
+        play.serve(answers(100, 900), answers(2_000), router="c")
+        play.look()
+    found = rollout_conditions(play.rollout, play.state)
+    odd = {"WeightOff", "ExcludedUneven", "EvidenceMissing", "MeasurementBroken"} if phase == "measuring" else set()
+    assert {one.type.value for one in found} - CORE == odd
+    full = rollout_fields(play.rollout, play.state) | {"conditions": stamped(found, (), generation=1, now=NOW)}
+    least = without_explanations(full)
+    assert {one["type"] for one in least["conditions"]} <= CORE
+    for where, names in FIRST.items():
+        parts = least[where] if where else least
+        for part in parts if isinstance(parts, list) else [parts]:
+            assert part.keys() <= set(names.split()), where
+    assert full["memory"]["modelHash"]
+    hashes = replace(play.state.hashes, model="")
+    assert replace(restored(least), decisions=()) == replace(play.state, hashes=hashes, decisions=())
+
+
+def test_the_reduced_status_of_other_kinds_is_the_whole() -> None:
+    """They have nothing that only explains."""
+    status = {"conditions": [{"type": "Ready"}, {"type": "BudgetWarning"}], "usage": {"today": {}}}
+    assert without_explanations(status) == status
