@@ -100,7 +100,8 @@ class Gates(Part):
     cost: CostGate | None = None
     """The canary may cost this much more; needs prices on both models. Default: not looked at."""
     min_requests: Annotated[int, Whole(1, 100_000_000)] = 200
-    """Requests that each arm must have seen in a step, 1 to 100000000. With fewer the step holds, never promotes."""
+    """Requests that each arm must have seen in a step, 1 to 100000000. With fewer the step holds; only promote
+    passes that over, in the last step."""
     confidence: Annotated[Decimal, Amount("0.5", "0.9999", 4)] = Decimal("0.95")
     """How sure a verdict must be, "0.5" to "0.9999"."""
 

@@ -42,11 +42,40 @@ def test_without_a_baseline_only_a_person_promotes(spec: dict[str, Any], way: di
     assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
 
 
-def test_a_promote_without_bake_asks_for_no_comparison() -> None:
-    """It is promoted as soon as all routers run it and the canary has answered."""
+@pytest.mark.parametrize("canary", [FAILING, None], ids=["failing", "quiet"])
+def test_a_promote_without_bake_asks_for_no_comparison(canary: Any) -> None:
+    """It is promoted as soon as all routers run it and were looked at, be there requests or not."""
     play = Playground(promote=True)
-    serve(play)
+    serve(play, canary=canary)
     assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
+def test_a_promote_in_the_last_step_ends_it_when_bake_is_over() -> None:
+    """However few requests came."""
+    play = Playground(bake="1m")
+    play.begin(3)
+    serve(play, 100, canary=None)
+    assert play.told == ("Holding", "TooFewRequests", 100)
+    play.spec["promote"] = True
+    play.look()
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
+def test_a_promote_that_bakes_asks_for_requests() -> None:
+    """Who wants to see it compared waits for them, and for routers in any case."""
+    play = Playground(bake="1m")
+    play.begin(2)
+    play.serve(answers(200), answers(200))
+    play.look()
+    play.spec["promote"] = True
+    serve(play, canary=None)
+    assert play.told == ("Holding", "TooFewRequests", 100)
+    play.spec["bake"], play.silent = "0s", {"b"}
+    serve(play, 40, canary=None)
+    assert play.told == ("Holding", "EvidenceMissing", 100)
+    play.silent = set()
+    play.look()
+    assert play.told == ("Promoted", "Promoted", 100)
 
 
 def test_a_promote_that_bakes_is_judged_by_gates_that_have_data() -> None:

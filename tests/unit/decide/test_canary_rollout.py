@@ -250,8 +250,8 @@ def test_a_canary_that_fails_half_of_all_is_caught_within_tens_of_requests(weigh
 
 
 def test_what_was_rolled_back_is_not_tried_again_until_it_changes() -> None:
-    """Controls and freezes are no change; gates are, and a promote that comes afterwards."""
-    play = Playground()
+    """Controls and freezes are no change; gates are, and a promote afterwards, which is judged while it bakes."""
+    play = Playground(bake="1h")
     play.begin()
     play.serve(answers(100, 100), answers(2_000))
     play.look()

@@ -1,7 +1,7 @@
 """What keeps a step from ending whose hold is over: reason and message. Pure.
 
 No step ends for lack of data. A person may promote without: what routers do must be known then too, but not what the
-gates say of it.
+gates say of it, nor need there be any requests.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,5 +102,5 @@ def _speechless(turn: Turn, _state: State) -> Lack:
 
 _CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _uneven, _few, _speechless)
 """In the order in which they are told."""
-_JUDGING: tuple[Check, ...] = (_incomparable, _speechless)
+_JUDGING: tuple[Check, ...] = (_incomparable, _few, _speechless)
 """Those that a promote passes over."""
