@@ -52,6 +52,20 @@ def test_a_canary_that_has_surely_more_of_them_does_not_rise(
     assert play.told == ("Progressing", "Applying", 100)
 
 
+def test_what_has_passed_is_measured_anew_after_an_abort() -> None:
+    """The message says so; the step begins again, without what was counted."""
+    play = measured({"client_error": 400}, {})
+    assert "set abort and take it back" in play.state.message
+    for abort in (True, False):
+        play.spec["abort"] = abort
+        play.look()
+    play.begin()
+    assert (play.told, play.state.ledger.canary.drawn, conditions(play)) == (("Progressing", "Measuring", 50), 0, {})
+    play.serve(GOOD, GOOD)
+    play.look(70)
+    assert play.told == ("Progressing", "Applying", 100)
+
+
 @pytest.mark.parametrize(
     ("canary", "baseline"),
     [

@@ -76,7 +76,10 @@ def _uneven(turn: Turn, state: State) -> Lack:
     """The canary has more of what is no evidence, and it is no evidence for that reason only."""
     if not state.by_lot(turn.rollout) or not (excess := state.excess(turn.rollout)):
         return None
-    words = "The clients of both are the same, drawn by lot, so it is the model: see to what it does, or set promote."
+    words = (
+        "The clients of both are the same, drawn by lot, so it is the model: see to what it does, or set promote. If it"
+        " is over, set abort and take it back: the step is measured anew."
+    )
     return "ExcludedUneven", f"{excess} {words}"
 
 
