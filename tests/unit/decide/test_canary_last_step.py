@@ -42,6 +42,20 @@ def test_without_a_baseline_only_a_person_promotes(spec: dict[str, Any], way: di
     assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
 
 
+def test_a_promote_of_the_only_step_leaves_none_out() -> None:
+    """So its bake passes, and it is promoted; without promote it holds until one is set, or there is a step more."""
+    play = Playground(steps=[{"weight": 100}], bake="1m", promote=True)
+    serve(play, 50)
+    assert play.told == ("Progressing", "Baking", 100)
+    play.spec["promote"] = False
+    serve(play)
+    assert play.told == ("Holding", "NothingToCompare", 100)
+    assert "add a step below 100 %; to have it promoted unmeasured, set promote" in play.state.message
+    play.spec["promote"] = True
+    play.look()
+    assert (play.told, play.decided[-1]) == (("Promoted", "Promoted", 100), ("Promote", "Promote"))
+
+
 @pytest.mark.parametrize("canary", [FAILING, None], ids=["failing", "quiet"])
 def test_a_promote_without_bake_asks_for_no_comparison(canary: Any) -> None:
     """It is promoted as soon as all routers run it and were looked at, be there requests or not."""

@@ -31,9 +31,9 @@ def unjudged(turn: Turn, state: State) -> Lack:
 
 
 def _passed_over(turn: Turn, state: State) -> bool:
-    """Whether a person promotes it, whatever was measured. If promote brought it here, bake is still asked for."""
+    """Whether a person promotes it, whatever was measured. If promote left steps out, bake is still asked for."""
     spec = turn.rollout.spec
-    return spec.promote and not (spec.bake and state.left)
+    return spec.promote and not (spec.bake and turn.left_out(state))
 
 
 def _ways(turn: Turn) -> str:

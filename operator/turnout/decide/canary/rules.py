@@ -64,7 +64,7 @@ def _promoted_by_hand(turn: Turn, state: State) -> State | None:
         return _rise(turn, leaving, turn.last, Action.PROMOTE, "Promote", "spec.promote is set")
     if spec.promote and state.held_at_breach and not spec.paused and not state.failed_promoted:
         return _promoted(turn, state, *BY_HAND)
-    if spec.promote or state.step != turn.last or not 0 < state.left < turn.last:
+    if spec.promote or state.step != turn.last or not turn.left_out(state):
         return None
     message = "spec.promote is not set any more: the step that was left begins anew."
     back = replace(state.at_step(state.left, turn.weight(state.left)), left=0)

@@ -42,6 +42,10 @@ class Turn:
         """Where a step's models are measured: in the last, the baseline gets nothing, so it is the one before."""
         return step - 1 if step == self.last > 1 else step
 
+    def left_out(self, state: State) -> bool:
+        """Whether there is a step that promote left for the last, and to which it goes back without."""
+        return 0 < state.left < self.last
+
     def decided(self, state: State, action: Action, reason: str, message: str, *, left: int = 0) -> State:
         """The state with a decision, and the numbers behind it. left: the step that was left by going back."""
         return state.decided(action, reason, message, self.now, self.judged, left=left)
