@@ -200,8 +200,9 @@ class Worker:
         leaked = {name: have.killed(now()) for name, have in lost.items() if is_emergency(decision.mint[name], have)}
         compiled = await self._compile_snapshot(replace(snapshot, issued={**snapshot.issued, **leaked}))
         if compiled.decision.wants_router:
-            await self._settle(compiled, written=await self._publish(compiled))
+            written = await self._publish(compiled)
             self.rollouts.published(self._states)
+            await self._settle(compiled, written=written)
 
     async def _publish(self, compiled: Compiled) -> bool:
         """Bring the configuration to the API server; whether it is a new one."""
@@ -245,8 +246,6 @@ class Worker:
         error: why an object beside the configuration could not be written; what routers run is not touched by it.
         """
         since = asyncio.get_running_loop().time() - self._finished
-        if error is None:
-            self._failures.end()
         if not progress.done and self.waker.pending and since < UNFINISHED_AT_MOST_S:
             return  # interrupted: the run that follows knows more
         self._finished += since
@@ -262,6 +261,8 @@ class Worker:
         self._advance_rollouts()
         if handed_out.done:  # a Secret that is renamed must not go before the new one is there
             await self._pruner.prune_consumers(decision, frozenset(handed_out.unwritten))
+        if error is None:
+            self._failures.end()
         waits = [self._failures.note(error)] if error else []
         told = replace(progress, failure=self._failures.words(error) or None) if error else progress
         blocked = self._moved.blocked if progress.done else NOT_BLOCKED

@@ -371,6 +371,21 @@ def test_a_gate_that_has_no_data_keeps_the_step_from_ending(
     assert play.state.weight == 25
 
 
+def test_no_step_ends_while_what_is_pending_hides_a_breach() -> None:
+    """Answers take long: a good part of ten minutes' requests has not ended, and 4 % of the canary's that have failed.
+    With more requests it is sure, and goes back; it must not rise before that.
+    """
+    play = Playground(gates={"errorRate": {"maxIncrease": "0.01"}, "minRequests": 100})
+    play.begin()
+    play.serve(replace(answers(8_640, 360), pending=300), replace(answers(165_300), pending=5_700))
+    play.look(70)
+    assert play.told == ("Holding", "StillPending", 5)
+    assert "By what has ended that is too much" in play.state.message
+    play.serve(answers(8_640, 360), answers(171_000))
+    play.look()
+    assert play.told == ("RolledBack", "Breach", 0)
+
+
 def test_a_promote_passes_a_gate_that_has_no_data() -> None:
     """A person wants it, whatever was measured."""
     play = Playground()

@@ -38,6 +38,7 @@ class Judgement:
             whole rollout at once, with the rollout's confidence shared out. None: too little data for any.
         limit: what the gate allows.
         lacks: why there are no bounds, for a person.
+        early: by what has ended it would be a breach, but too much has not ended yet to be sure.
     """
 
     gate: Gate
@@ -46,6 +47,7 @@ class Judgement:
     baseline: float | None = None
     bounds: Bounds | None = None
     lacks: str = ""
+    early: bool = False
 
     @property
     def verdict(self) -> GateVerdict:
@@ -105,9 +107,10 @@ def _errors(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) 
         return Judgement(Gate.ERROR_RATE, limit, lacks=lacks)
     unseen = min(baseline.pending, math.ceil(drawn[1].of / UNSEEN))
     sure = difference_bounds(drawn[0], replace(drawn[1], hits=drawn[1].hits + unseen), alpha)
-    bounds = Bounds(sure.low, max(sure.high, difference_bounds(*ended, alpha).high))
+    seen = difference_bounds(*ended, alpha)
     ours, theirs = (share.value if share.of else None for share in ended)
-    return Judgement(Gate.ERROR_RATE, limit, ours, theirs, bounds)
+    bounds, early = Bounds(sure.low, max(sure.high, seen.high)), sure.low <= limit < seen.low
+    return Judgement(Gate.ERROR_RATE, limit, ours, theirs, bounds, early=early)
 
 
 def _mean(limit: float, canary: ArmCounts, baseline: ArmCounts, alpha: float) -> Judgement:

@@ -103,7 +103,15 @@ def _speechless(turn: Turn, _state: State) -> Lack:
     return "GateWithoutData", f"{told} The step does not end without: wait for it, leave the gate out, {_ways(turn)}."
 
 
-_CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _uneven, _few, _speechless)
+def _early(turn: Turn, _state: State) -> Lack:
+    """What has ended tells of a breach. The more is drawn, the less of it is pending: it is one soon, or is none."""
+    told = " ".join(words(one) for one in turn.judged if one.early)
+    if not told:
+        return None
+    return "StillPending", f"{told} By what has ended that is too much, but many requests have not ended yet."
+
+
+_CHECKS: tuple[Check, ...] = (_unseen, _incomparable, _uneven, _few, _speechless, _early)
 """In the order in which they are told."""
-_JUDGING: tuple[Check, ...] = (_incomparable, _few, _speechless)
+_JUDGING: tuple[Check, ...] = (_incomparable, _few, _speechless, _early)
 """Those that a promote passes over."""
