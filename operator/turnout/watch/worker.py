@@ -42,7 +42,7 @@ from turnout.watch.pruner import Pruner
 from turnout.watch.reporter import Outcome, Reporter
 from turnout.watch.rollouts import Rollouts
 from turnout.watch.rotator import Moved, move, next_look
-from turnout.watch.routers import tried, write_objects
+from turnout.watch.routers import RouterObjects, tried
 from turnout.watch.waker import Waker
 from turnout.xds.compile import Compiled, compile_namespace
 from turnout.xds.place import POD as PLACE
@@ -66,6 +66,7 @@ class Worker:
         self._context = context
         self._gatherer = Gatherer(context.store, namespace)
         self._applier = Applier(context.kube, self._live)
+        self._objects = RouterObjects(context, namespace, self._applier)
         self.books = Books(context.store, namespace, self._applier)
         self.rollouts = Rollouts(context, namespace)
         self.reporter = Reporter(context, namespace, self.books, self.rollouts, self._kept)
@@ -147,13 +148,15 @@ class Worker:
             if decision.wants_router:
                 written = await self._publish(compiled)
             else:
+                await self._objects.end()
                 await self._pruner.prune_router(keys=bool(decision.keys))
                 self._previous = self._running = None
             self.rollouts.published(self._states)
         progress, error = Programmed(version, 0, 0), None
-        if decision.wants_router:  # a webhook may take its ten seconds for an object: routers are told meanwhile
-            objects = write_objects(self._context, self.namespace, self._applier)
-            progress, error = await asyncio.gather(self._settle(compiled, written=written), objects)
+        if decision.wants_router:
+            self._objects.begin()
+            progress = await self._settle(compiled, written=written)
+            error = await self._objects.error(self._interrupted)
         if progress.done:  # kept for the day on which it is the last good one
             state = secret(self.namespace, STATE, {STATE_FILE: dump(decision.router)})
             error = await tried(self._applier.apply(state)) or error
