@@ -48,6 +48,17 @@ def forbidden(cluster: Cluster) -> Iterator[None]:
         cluster.kubectl("delete", "ValidatingAdmissionPolicy", "no-network-policies")
 
 
+@contextmanager
+def unwritable_keyring(cluster: Cluster) -> Iterator[None]:
+    """Nobody can make an immutable Secret mutable: in the end it is deleted, and keys are issued anew."""
+    where = ("secret", "turnout-keyring", "-n", NAMESPACE)
+    cluster.kubectl("patch", *where, "--type=merge", "-p", '{"immutable": true}')
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", *where)
+
+
 def test_what_is_refused_keeps_no_dead_key_alive(world: Callable[..., World]) -> None:
     """With a NetworkPolicy that it may not make, and with a keyring that it cannot write: routers learn of keys that
     are gone long before their kubelets would tell them by themselves, and who needs a Secret gets it.
@@ -59,6 +70,10 @@ def test_what_is_refused_keeps_no_dead_key_alive(world: Callable[..., World]) ->
         urls = [f"http://{p['status']['podIP']}:8080/v1/auth/verify" for p in here.routers()]
         headers = {"authorization": f"Bearer {token}"}
         return [here.http("GET", url, headers=headers).status_code for url in urls] == [401, 401]
+
+    def tokens() -> list[str]:
+        found = here.secret("leak").get("OPENAI_API_KEY")
+        return [found] if found else []
 
     def says(words: str) -> bool:
         found = find_condition(here.status(), "Programmed")
@@ -79,10 +94,12 @@ def test_what_is_refused_keeps_no_dead_key_alive(world: Callable[..., World]) ->
     cluster.wait_for(here.ready, "all well again", 90)
     cluster.apply(key("leak"), namespace=NAMESPACE)
     leaked = cluster.wait_for(lambda: here.secret("leak").get("OPENAI_API_KEY"), "a Secret for one more key", 20)
-    cluster.kubectl("patch", "secret", "turnout-keyring", "-n", NAMESPACE, "--type=merge", "-p", '{"immutable": true}')
-    assert not refused(here.token)
-    assert not refused(leaked)
-    cluster.apply(key("app", revoked=True), namespace=NAMESPACE)
-    cluster.wait_for(lambda: refused(here.token), "a revoked key refused by both routers", 20)
-    cluster.apply(key("leak", rotation={"trigger": "it leaked", "emergency": True}), namespace=NAMESPACE)
-    cluster.wait_for(lambda: refused(leaked), "a leaked token refused by both routers", 20)
+    with unwritable_keyring(cluster):
+        assert not refused(here.token)
+        assert not refused(leaked)
+        cluster.apply(key("app", revoked=True), namespace=NAMESPACE)
+        cluster.wait_for(lambda: refused(here.token), "a revoked key refused by both routers", 20)
+        cluster.apply(key("leak", rotation={"trigger": "it leaked", "emergency": True}), namespace=NAMESPACE)
+        cluster.wait_for(lambda: refused(leaked), "a leaked token refused by both routers", 20)
+    fresh = cluster.wait_for(lambda: set(tokens()) - {leaked}, "a token instead of the leaked one", 60)
+    assert not refused(fresh.pop())

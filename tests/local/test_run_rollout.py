@@ -40,38 +40,52 @@ def phase(laptop, home: str = ".turnout") -> tuple[str, int]:
     return found["phase"], found.get("weight", {}).get("desired", 0)
 
 
-@pytest.fixture
-def calls(laptop) -> Iterator[list[str]]:
-    """A program that calls without pause once the laptop serves; which models answered."""
-    answered: list[str] = []
-    over = threading.Event()
+class Program:
+    """Calls without pause, by three threads.
 
-    def call() -> None:
-        while not over.is_set():
-            try:
-                answered.append(laptop.ask()[1])
-            except Exception as error:  # noqa: BLE001  whatever it is, it is a failed call
-                answered.append(f"{type(error).__name__}: {error}")
+    Attributes:
+        answered: which models answered, or what became of a call that failed.
+    """
 
-    threads = [threading.Thread(target=call) for _ in range(3)]
+    def __init__(self, laptop) -> None:
+        self.answered: list[str] = []
+        self._laptop, self._over = laptop, threading.Event()
+        self._threads = [threading.Thread(target=self._call) for _ in range(3)]
 
-    def start() -> list[str]:
-        for thread in threads:
+    def start(self) -> list[str]:
+        """Begin, once the laptop serves."""
+        for thread in self._threads:
             thread.start()
-        return answered
+        return self.answered
 
-    yield start  # type: ignore[misc]
-    over.set()
-    for thread in threads:
-        if thread.ident:
-            thread.join()
+    def end(self) -> None:
+        """Wait for the last call. `turnout run` waits at its end, too, for as long as there are always some."""
+        self._over.set()
+        for thread in self._threads:
+            if thread.ident:
+                thread.join()
+
+    def _call(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.answered.append(self._laptop.ask()[1])
+            except Exception as error:  # noqa: BLE001  whatever it is, it is a failed call
+                self.answered.append(f"{type(error).__name__}: {error}")
 
 
-def test_a_good_canary_is_promoted_and_adopted(laptop, calls) -> None:
+@pytest.fixture
+def program(laptop) -> Iterator[Program]:
+    """One that has not begun."""
+    made = Program(laptop)
+    yield made
+    made.end()
+
+
+def test_a_good_canary_is_promoted_and_adopted(laptop, program) -> None:
     """By editing the group's file."""
     write(laptop)
     laptop.start()
-    answered = calls()
+    answered = program.start()
     eventually(lambda: phase(laptop) == ("Promoted", 100), within=60)
     assert set(answered) == {"first", "second"}
     laptop.said("to-second: Promote")
@@ -79,26 +93,28 @@ def test_a_good_canary_is_promoted_and_adopted(laptop, calls) -> None:
     assert actions == ["Start", "Advance", "Advance", "Promote"]
 
 
-def test_a_bad_canary_goes_back_and_stays_back_over_a_restart(laptop, calls) -> None:
+def test_a_bad_canary_goes_back_and_stays_back_over_a_restart(laptop, program) -> None:
     """No call fails, and the same spec is not tried again."""
     write(laptop, hold="1h")
     laptop.start()
     laptop.tell("second", "500")
-    answered = calls()
+    answered = program.start()
     eventually(lambda: phase(laptop) == ("RolledBack", 0), within=60)
     assert set(answered) == {"first"}
     laptop.said("to-second: Rollback")
+    program.end()
     assert laptop.stop() == 0
     laptop.start()
     assert phase(laptop) == ("RolledBack", 0)
 
 
-def test_a_restart_goes_on_where_it_was(laptop, calls) -> None:
+def test_a_restart_goes_on_where_it_was(laptop, program) -> None:
     """Neither a step again nor one left out."""
     write(laptop, hold="1h")
     laptop.start()
-    calls()
+    program.start()
     eventually(lambda: "observed" in status(laptop).get("weight", {}), within=30)
+    program.end()
     before = status(laptop)
     assert laptop.stop() == 0
     laptop.start()
@@ -108,11 +124,11 @@ def test_a_restart_goes_on_where_it_was(laptop, calls) -> None:
     assert [d["action"] for d in after["decisions"]] == ["Start"]
 
 
-def test_a_person_pauses_aborts_and_goes_on_by_editing_the_file(laptop, calls) -> None:
+def test_a_person_pauses_aborts_and_goes_on_by_editing_the_file(laptop, program) -> None:
     """Weights follow within a second or two; what was left begins anew."""
     write(laptop, hold="1h")
     laptop.start()
-    calls()
+    program.start()
     eventually(lambda: phase(laptop) == ("Progressing", 20), within=30)
     for more, wanted in (
         ("paused: true", ("Paused", 20)),
