@@ -143,7 +143,7 @@ def _keys(snapshot: Snapshot, last: Router, now: datetime) -> tuple[list[Key], l
         usage = ledger.of(key.metadata.name)
         state = key_state(key, own, usage, conflicts=frozenset(conflicts), now=now)
         taken |= {t.token.get_secret_value() for t in have.tokens}
-        problem = _secret_conflict(key, mine, snapshot.foreign_secrets)
+        problem = _secret_conflict(key, {n: owner for n, owner in mine.items() if n in conflicts}, snapshot)
         keys += router_keys(key, state)
         states.append(state)
         stale = problem is not None and bool(state.issued.known)
@@ -166,14 +166,16 @@ def _secret_owners(keys: Sequence[ScopedKey], written: Mapping[str, str]) -> Map
     return owners
 
 
-def _secret_conflict(key: ScopedKey, owners: Mapping[str, str], foreign: frozenset[str]) -> Finding | None:
-    for name, owner in owners.items():
-        path = "spec.secretName" if name == secret_name(key) else "spec.copies"
-        whose = "exists and is not Turnout's" if name in foreign else f"is written by ScopedKey '{owner}'"
-        if name in foreign or owner != key.metadata.name:
-            message = f"Secret '{name}' {whose}; choose another name in {path} or delete it."
-            return Finding(Reason.SECRET_CONFLICT, path, message)
-    return None
+def _secret_conflict(key: ScopedKey, conflicts: Mapping[str, str], snapshot: Snapshot) -> Finding | None:
+    """Of the first of them. conflicts: its Secrets that are not its own → for whom they are, if for a key."""
+    if not conflicts:
+        return None
+    name, owner = next(iter(conflicts.items()))
+    path = "spec.secretName" if name == secret_name(key) else "spec.copies"
+    is_foreign = name in snapshot.foreign_secrets
+    whose = "exists and is not Turnout's" if is_foreign else f"is written by ScopedKey '{owner}'"
+    message = f"Secret '{name}' {whose}; choose another name in {path} or delete it."
+    return Finding(Reason.SECRET_CONFLICT, path, message)
 
 
 def _unknown_groups(key: ScopedKey, groups: set[str]) -> tuple[Finding, ...]:

@@ -24,15 +24,13 @@ def drained(key: ScopedKey, issued: Issued, facts: Facts, *, now: datetime) -> I
 
 
 def may_go(rules: Overlap, token: Token, uses: Uses, now: datetime) -> bool:
-    """Whether a draining token may be revoked.
+    """Whether a draining token may be revoked for being unused.
 
     After `min`, if routers have seen no request with it for as long. At `max` too if nobody can tell, because routers
-    do not answer, and it was not seen lately; and in any case if `onStillUsed` says so.
+    do not answer, and it was not seen lately.
     """
     age, unused = now - token.began, uses.unused_for(token.id)
     if age >= rules.min and unused is not None and unused >= rules.min:
-        return True
-    if _is_cut_off(rules, token, now):
         return True
     return age >= rules.max and unused is None and not still_used(rules, token, uses, now)
 

@@ -13,13 +13,13 @@ says what shall be, not what to change.
 """
 
 import hashlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from turnout.api import ScopedKey
-from turnout.api.scopedkey import Consumer, TokenState
 from turnout.api.scopedkey import Rotation as RotationRules
+from turnout.api.scopedkey import TokenState
 from turnout.decide.draining import drained, forgotten, is_over, overlap
 from turnout.decide.facts import Facts, Names, Rollout, RolloutState
 from turnout.decide.issued import Failure, Issued, Restart, Rotation, Step, Token
@@ -90,8 +90,8 @@ def is_emergency(key: ScopedKey, issued: Issued) -> bool:
 
 def obstacles(key: ScopedKey, issued: Issued, facts: Facts) -> str:
     """What speaks against beginning, for a person; empty: nothing. Nothing has been changed yet."""
-    found = [(c, facts.rollouts.get((c.kind.value, c.name))) for c in consumers(key)]
-    words = [f"{c.kind.value} '{c.name}' {_obstacle(rollout)}." for c, rollout in found if _obstacle(rollout)]
+    found = [(names, _obstacle(facts.rollouts.get(names))) for names in consumers(key)]
+    words = [f"{kind} '{name}' {obstacle}." for (kind, name), obstacle in found if obstacle]
     if facts.denied:
         words.append(f"{facts.denied}.")
     if len(issued.tokens) >= MOST_TOKENS:
@@ -182,9 +182,9 @@ def look_at(key: ScopedKey, issued: Issued, *, now: datetime) -> datetime | None
     return min(times, default=None)
 
 
-def consumers(key: ScopedKey) -> tuple[Consumer, ...]:
-    """Workloads that are restarted for a new token."""
-    return key.spec.rotation.consumers if key.spec.rotation else ()
+def consumers(key: ScopedKey) -> list[Names]:
+    """Workloads that are restarted for a new token, in order."""
+    return [(c.kind.value, c.name) for c in key.spec.rotation.consumers] if key.spec.rotation else []
 
 
 def _lived(key: ScopedKey, issued: Issued, now: datetime) -> Issued:
@@ -228,24 +228,22 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
     told = {(r.kind, r.name): r for r in rotation.restarts}
     lacks = rotation.emergency and bool(facts.unwritten)
     failed = [facts.unwritten] if lacks else []
-    if rotation.emergency and (untold := _untold(key, told.keys(), facts, now)):
-        # All at one time: what they have is dead already.
-        return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, *untold)))
-    for consumer in consumers(key):
-        name = (consumer.kind.value, consumer.name)
-        rollout = facts.rollouts.get(name)
+    untold = _untold(key, told.keys(), facts, now)
+    if rotation.emergency and untold:  # all at one time: what they have is dead already
+        return _telling(issued, rotation, untold)
+    for names in consumers(key):
+        rollout = facts.rollouts.get(names)
         if rollout is None:
             return issued  # not looked at yet
         if rollout.state is RolloutState.MISSING:
             continue  # deleted meanwhile: nobody is left to restart
-        if name not in told:
-            first, *_ = _untold(key, told.keys(), facts, now)
-            return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, first)))
-        late = now - told[name].at >= _within(key)
+        if names not in told:
+            return _telling(issued, rotation, untold[:1])
+        late = now - told[names].at >= _within(key)
         if rollout.token == rotation.token and rollout.state is RolloutState.DONE:
             continue
         if late or (rollout.token == rotation.token and rollout.state is RolloutState.FAILED):
-            failed.append(f"{consumer.kind.value} '{consumer.name}' {rollout.message or 'did not roll out in time'}")
+            failed.append("{} '{}' {}".format(*names, rollout.message or "did not roll out in time"))
             if rotation.emergency:
                 continue  # there is nothing to go back to, and the others need the new token
             return _back(issued, rotation, failed[0], now)
@@ -257,8 +255,7 @@ def _restarting(key: ScopedKey, issued: Issued, rotation: Rotation, facts: Facts
 
 def _untold(key: ScopedKey, told: Container[Names], facts: Facts, now: datetime) -> list[Restart]:
     """Workloads that are there and were not told yet, in order."""
-    names = [(c.kind.value, c.name) for c in consumers(key) if (c.kind.value, c.name) not in told]
-    seen = [(name, facts.rollouts[name]) for name in names if name in facts.rollouts]
+    seen = [(n, facts.rollouts[n]) for n in consumers(key) if n not in told and n in facts.rollouts]
     return [Restart(*n, before=r.token, at=now) for n, r in seen if r.state is not RolloutState.MISSING]
 
 
@@ -295,6 +292,10 @@ _STEPS: dict[Step, _Advance] = {
 
 def _at(issued: Issued, rotation: Rotation, step: Step, now: datetime) -> Issued:
     return replace(issued, rotation=replace(rotation, step=step, since=now))
+
+
+def _telling(issued: Issued, rotation: Rotation, restarts: Sequence[Restart]) -> Issued:
+    return replace(issued, rotation=replace(rotation, restarts=(*rotation.restarts, *restarts)))
 
 
 def _over(issued: Issued, rotation: Rotation, now: datetime, failure: Failure | None = None) -> Issued:

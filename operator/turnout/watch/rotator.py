@@ -132,7 +132,7 @@ def _concerned(state: KeyState, *, begins: bool) -> list[Names]:
     """
     rotation = state.issued.rotation
     restarts = rotation is not None and rotation.step is Step.RESTARTING
-    return [(c.kind.value, c.name) for c in consumers(state.key)] if begins or restarts else []
+    return consumers(state.key) if begins or restarts else []
 
 
 def next_look(decision: Decision, idle: Container[str], time: datetime) -> list[float]:
