@@ -1,7 +1,6 @@
 """The operator against a real API server without any node: what it writes, what it leaves alone, and how often."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -14,18 +13,11 @@ import yaml
 
 from harness.cluster import ApiServer, Object, find_condition
 from harness.manifests import group, key, model
+from harness.namespaced import install_namespaced
 
 NAMESPACE = "no-node"
 ROUTER = "turnout-router"
 ROOT = Path(__file__).parents[2]
-
-
-OVERLAY = """
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: {namespace}
-resources: ["{base}"]
-"""
 
 
 class Operator:
@@ -35,12 +27,10 @@ class Operator:
         """Install it in the namespace; folder: for its kubeconfig."""
         self.api = api
         self.process: subprocess.Popen[str] | None = None
-        base = os.path.relpath(ROOT / "manifests" / "namespaced", folder)
-        (folder / "kustomization.yaml").write_text(OVERLAY.format(namespace=NAMESPACE, base=base))
-        api.kubectl("apply", "-k", str(folder))
+        token = install_namespaced(api, NAMESPACE, folder)
         self.config = folder / "kubeconfig"
         config = yaml.safe_load(api.plane.kubeconfig("admin").read_text())
-        config["users"][0]["user"] = {"token": api.kubectl("create", "token", "turnout-operator", "-n", NAMESPACE)}
+        config["users"][0]["user"] = {"token": token}
         self.config.write_text(yaml.safe_dump(config))
 
     def start(self) -> None:

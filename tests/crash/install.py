@@ -1,20 +1,13 @@
 """A namespace as its users have it, with an operator's rights, and the kubeconfig with which that comes in."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.cluster import ApiServer
 from harness.manifests import Manifest, key
+from harness.namespaced import install_namespaced
 
-ROOT = Path(__file__).parents[2]
-OVERLAY = """
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: {namespace}
-resources: ["{base}"]
-"""
 KEY = "app"
 SECRET, COPY = "app", "app-copy"
 CONSUMERS = ("one", "two")
@@ -28,11 +21,8 @@ def install(api: ApiServer, space: str, folder: Path, documents: Iterable[Manife
     """
     api.make_namespace(space)
     api.kubectl("create", "serviceaccount", "default", "-n", space)
-    base = os.path.relpath(ROOT / "manifests" / "namespaced", folder)
-    (folder / "kustomization.yaml").write_text(OVERLAY.format(namespace=space, base=base))
-    api.kubectl("apply", "-k", str(folder))
+    token = install_namespaced(api, space, folder)
     api.apply(*({**d, "metadata": {"name": d["metadata"]["name"]}} for d in documents), namespace=space)
-    token = api.kubectl("create", "token", "turnout-operator", "-n", space, "--duration=8h")
     user = {"name": "u", "user": {"token": token}}
     context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
     clusters = [{"name": "c", "cluster": {"server": server}}]

@@ -54,18 +54,23 @@ fn an_answer_counts_its_time_tokens_and_cost_and_their_squares() {
     assert_eq!((sums("baseline", "microusd_squared"), sums("baseline", "tokens_microusd")), (289, 255));
 }
 
+/// The canary fails the request, and the primary answers it.
+fn fall_back(text: &str) {
+    assert_eq!(attempt(11, text).as_deref(), Some("cb"));
+    answer(11, "500", &[]);
+    proxy_on_delete(11);
+    assert_eq!(attempt(12, text).as_deref(), Some("ca"));
+    answer(12, "200", JSON);
+    held(12, ANSWER, true);
+    finish(10);
+}
+
 #[test]
 fn a_canary_that_fails_counts_once_and_the_fallback_counts_for_nobody() {
     rolling(10_000);
     let text = body("live", false);
     chat(10, "all", &text);
-    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
-    answer(11, "500", &[]);
-    proxy_on_delete(11);
-    assert_eq!(attempt(12, &text).as_deref(), Some("ca"));
-    answer(12, "200", JSON);
-    held(12, ANSWER, true);
-    finish(10);
+    fall_back(&text);
     assert_eq!((requests("canary", "server_error"), counted(&["turnout_arm_requests"])), (1, 1));
     assert_eq!(counted(&["turnout_arm_milliseconds"]) + counted(&["turnout_arm_sums"]), 0);
     assert_eq!(counted(&["turnout_attempts;", "arm=canary", "attempt=fallback", "result=ok"]), 1);
@@ -174,13 +179,7 @@ fn a_request_counts_as_drawn_at_once_and_once() {
     let text = body("live", false);
     chat(10, "all", &text);
     assert_eq!((drawn("canary"), counted(&["turnout_arm_"])), (1, 1));
-    assert_eq!(attempt(11, &text).as_deref(), Some("cb"));
-    answer(11, "500", &[]);
-    proxy_on_delete(11);
-    assert_eq!(attempt(12, &text).as_deref(), Some("ca"));
-    answer(12, "200", JSON);
-    held(12, ANSWER, true);
-    finish(10);
+    fall_back(&text);
     assert_eq!((drawn("canary"), requests("canary", "server_error")), (1, 1));
     assert_eq!(counted(&["turnout_arm_drawn;"]), counted(&["turnout_arm_requests;"]));
 }
